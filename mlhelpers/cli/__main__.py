@@ -1,0 +1,5 @@
+"""`python -m mlhelpers.cli` is `mlhelpers`."""
+
+from mlhelpers.cli import main
+
+main()

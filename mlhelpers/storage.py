@@ -1,0 +1,73 @@
+"""Files alike wherever they are: `gs://bucket/path` stands for a folder of the local store until the cloud is asked for.
+
+May import `errors` and `settings`.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import secrets
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlhelpers.errors import DataError, UsageError
+from mlhelpers.settings import current
+
+__all__ = ["local_path", "write_aside"]
+
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+
+
+def local_path(uri: str | os.PathLike[str]) -> Path:
+    """Return the local path of a `gs://bucket/path` or of a plain path.
+
+    Args:
+        uri: `gs://bucket/path`, a path, or a path with `~`.
+
+    Returns:
+        A plain path as it is; for gs:// the folder `<home>/buckets/<bucket>/<path>` that stands in for the bucket.
+
+    Raises:
+        UsageError: The bucket's name is malformed, or the path climbs out of the bucket with `..`.
+    """
+    text = os.fspath(uri)
+    if not text.startswith("gs://"):
+        return Path(text).expanduser()
+    bucket, _, key = text.removeprefix("gs://").partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        raise UsageError(
+            f"{text!r} names no bucket: {bucket!r} should be 3 to 63 lower-case letters, digits, '-', '_' or '.'."
+        )
+    if ".." in key.split("/") or "\0" in key:
+        raise UsageError(f"{text!r} is refused: a path inside a bucket has no '..' in it.")
+    return current().home / "buckets" / bucket / key
+
+
+@contextmanager
+def write_aside(path: Path) -> Iterator[Path]:
+    """Give a path to write to, and move it to its place only when the block ends well.
+
+    A reader therefore sees the old file or the whole new one, never half of it; after an error nothing is left.
+
+    Args:
+        path: Where the file shall be; its folder is made.
+
+    Yields:
+        A path in the same folder, to be written by the block.
+
+    Raises:
+        DataError: The folder cannot be made, or the file cannot be written (no permission, disk full).
+    """
+    aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        yield aside
+        os.replace(aside, path)
+    except OSError as error:
+        raise DataError(
+            f"{path} cannot be written: {error.strerror or error}. Choose a folder you may write to, with room on its disk."
+        ) from error
+    finally:
+        aside.unlink(missing_ok=True)
