@@ -1,0 +1,73 @@
+"""What every test starts from: a fresh local store, no mirror, no cloud, no window, the same seeds.
+
+The network beyond loopback is closed by pytest-socket (see `addopts` in pyproject.toml); the variables set here reach
+the processes that a test starts as well.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from mlhelpers import settings
+
+# read by matplotlib, TensorFlow and Jupyter when they are imported, here and in every process that a test starts
+os.environ["MPLBACKEND"] = "Agg"
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
+
+_REPOSITORY = Path(__file__).resolve().parent.parent
+
+# whatever a person or a CI has set in the shell says nothing to a test
+_FOREIGN = (
+    "AIP_CHECKPOINT_DIR",
+    "AIP_HEALTH_ROUTE",
+    "AIP_HTTP_PORT",
+    "AIP_MODEL_DIR",
+    "AIP_PREDICT_ROUTE",
+    "AIP_TENSORBOARD_LOG_DIR",
+    "CLOUD_ML_HP_METRIC_FILE",
+    "CLOUD_ML_JOB_ID",
+    "CLOUD_ML_TRIAL_ID",
+    "CLUSTER_SPEC",
+    "GOOGLE_APPLICATION_CREDENTIALS",
+    "GOOGLE_CLOUD_PROJECT",
+    "MLHELPERS_BACKEND",
+    "MLHELPERS_BUCKET",
+    "MLHELPERS_MIRROR",
+    "MLHELPERS_PROGRESS_FILE",
+    "MLHELPERS_REGION",
+    "TF_CONFIG",
+)
+
+
+@pytest.fixture(autouse=True)
+def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Give each test a local store of its own, and take every setting back afterwards."""
+    folder = tmp_path / "home"
+    for variable in _FOREIGN:
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("MLHELPERS_HOME", str(folder))
+    before = dict(settings._in_process)
+    settings._in_process.clear()
+    yield folder
+    settings._in_process.clear()
+    settings._in_process.update(before)
+
+
+@pytest.fixture(autouse=True)
+def _closed_figures() -> Iterator[None]:
+    """Close the figures a test made; costs nothing where matplotlib was never imported."""
+    yield
+    if pyplot := sys.modules.get("matplotlib.pyplot"):
+        pyplot.close("all")
+
+
+@pytest.fixture(scope="session")
+def repository() -> Path:
+    """Return the repository's root."""
+    return _REPOSITORY
