@@ -1,4 +1,4 @@
-"""Files alike wherever they are: `gs://bucket/path` stands for a folder of the local store until the cloud is asked for.
+"""Files alike wherever they are: `gs://bucket/path` stands for a folder of the local store.
 
 May import `errors` and `settings`.
 """
@@ -67,7 +67,8 @@ def write_aside(path: Path) -> Iterator[Path]:
         os.replace(aside, path)
     except OSError as error:
         raise DataError(
-            f"{path} cannot be written: {error.strerror or error}. Choose a folder you may write to, with room on its disk."
+            f"{path} cannot be written: {error.strerror or error}. "
+            "Choose a folder you may write to, with room on its disk."
         ) from error
     finally:
         aside.unlink(missing_ok=True)
