@@ -1,0 +1,39 @@
+"""Plots of the series: arrays in, matplotlib axes out.
+
+Every function draws on the axes it is given, or on a new figure, and returns the axes, so that a caller can go on
+drawing. Ink is dark on light paper everywhere, titles and axis names with units are set here, the colours can be told
+apart by colour-blind readers, and nothing changes matplotlib's settings for anyone else.
+
+To add a plot: a function in `pictures` (it shows images) or `charts` (it shows numbers) that takes arrays and `ax`, its
+name below, and a test on its artists. May import `errors` alone of the project.
+"""
+
+from mlhelpers.errors import MissingExtraError
+
+try:
+    import matplotlib  # noqa: F401  # asked for here, so that its absence is told once and in full
+except ImportError as error:
+    raise MissingExtraError("matplotlib, which draws the plots,", "notebooks") from error
+
+from mlhelpers.plots.charts import (
+    class_balance,
+    compare,
+    confusion_matrix,
+    histogram,
+    learning_curve,
+    probability_bars,
+)
+from mlhelpers.plots.pictures import digit, image_grid, mistakes, strokes
+
+__all__ = [
+    "class_balance",
+    "compare",
+    "confusion_matrix",
+    "digit",
+    "histogram",
+    "image_grid",
+    "learning_curve",
+    "mistakes",
+    "probability_bars",
+    "strokes",
+]
