@@ -14,7 +14,6 @@ UPGRADE ?=
 export PYTHON
 # organisations sign their own proxies: trust what the system trusts
 export UV_SYSTEM_CERTS := true
-export UV_NO_PROGRESS := true
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
 help:  ## list the targets
@@ -104,8 +103,10 @@ echo "Installing from requirements.lock ($$count pinned packages, about 2 GB on 
 sed -n '/^uv==/,/^[a-z]/{/^uv==/p;/^ /p;}' requirements.lock > $(VENV)/installer.txt
 index="$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}"
 if [ -n "$$index" ] && [ -z "$${UV_DEFAULT_INDEX:-}" ]; then export UV_DEFAULT_INDEX="$$index"; fi
+quiet=--quiet
+[ -t 1 ] && quiet=
 if $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(VENV)/installer.txt &&
-   $(BIN)/uv pip install --quiet --python $(BIN)/python --require-hashes -r requirements.lock; then
+   $(BIN)/uv pip install $$quiet --python $(BIN)/python --require-hashes -r requirements.lock; then
   :
 else
   echo "The quick installer could not; going on with pip, which takes some minutes ..."
