@@ -1,0 +1,106 @@
+"""Copy a folder whole or not at all, and take one away so that nobody meets half of it."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+
+from mlhelpers.errors import DataError, ModelError
+
+__all__ = ["MAX_FILES", "check_files", "is_name_free", "place_folder", "remove_folder"]
+
+MAX_FILES = 1000
+_ASIDE = "."  # what begins with a dot is not there yet, or not any more
+
+
+def check_files(origin: Path) -> None:
+    """Refuse a folder that may not be copied.
+
+    Args:
+        origin: The folder.
+
+    Raises:
+        ModelError: It holds a symbolic link, something that is no file or folder, or more than 1,000 files.
+    """
+    count = 0
+    for parent, folders, files in os.walk(origin):
+        for path in (Path(parent, name) for name in folders + files):
+            shown = path.relative_to(origin)
+            if path.is_symlink():
+                raise ModelError(
+                    f"{origin} holds the symbolic link {str(shown)!r} to {os.readlink(path)!r}. A version holds files "
+                    "only: put the file itself in its place."
+                )
+            if not path.is_dir() and not path.is_file():
+                raise ModelError(f"{origin} holds {str(shown)!r}, which is neither a file nor a folder. Remove it.")
+        count += len(files)
+        if count > MAX_FILES:
+            raise ModelError(
+                f"{origin} holds more than {MAX_FILES:,} files, the most a version takes. "
+                "Give the export's own folder, not one above it."
+            )
+
+
+def place_folder(target: Path, fill: Callable[[Path], None]) -> None:
+    """Make a folder aside, fill it, and move it to its place only when it is whole.
+
+    Args:
+        target: Where the folder shall be; nothing may be there.
+        fill: Puts the content into the empty folder it is given.
+
+    Raises:
+        FileExistsError: Somebody has put something there in the meantime.
+        DataError: It cannot be written (no permission, disk full); nothing is left.
+    """
+    aside = target.with_name(f"{_ASIDE}{target.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        _sweep(target.parent)
+        aside.mkdir(parents=True)
+        fill(aside)
+        if not is_name_free(target):  # Windows and Linux disagree about renaming onto an empty folder
+            raise FileExistsError(target)
+        os.rename(aside, target)
+    except OSError as error:
+        if isinstance(error, FileExistsError) or target.exists():
+            raise FileExistsError(target) from error
+        raise DataError(
+            f"{target} cannot be written: {error.strerror or error}. Set MLHELPERS_HOME to a folder you may write to, "
+            "with room on its disk."
+        ) from error
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def remove_folder(folder: Path) -> None:
+    """Take a folder away in one step, then delete what was in it.
+
+    Args:
+        folder: The folder, which has to be there.
+
+    Raises:
+        DataError: It cannot be taken away; it is then still whole.
+    """
+    aside = folder.with_name(f"{_ASIDE}{folder.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}")
+    try:
+        os.rename(folder, aside)
+    except OSError as error:
+        raise DataError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
+    shutil.rmtree(aside, ignore_errors=True)
+
+
+def is_name_free(target: Path) -> bool:
+    """Tell whether nothing lies at the path, not even a dangling link."""
+    return not os.path.lexists(target)
+
+
+def _sweep(parent: Path) -> None:
+    """Delete what a process that was killed left aside."""
+    for entry in parent.glob(f"{_ASIDE}*") if parent.is_dir() else ():
+        owner = entry.name.split(".")[-2] if entry.name.count(".") >= 3 else ""
+        if owner.isdigit() and not psutil.pid_exists(int(owner)):
+            shutil.rmtree(entry, ignore_errors=True)

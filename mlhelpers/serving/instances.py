@@ -1,0 +1,236 @@
+"""From the instances of a request to named arrays, every value checked against the model's signature.
+
+The quick way takes a whole batch at once; only where it finds a fault is each instance looked at alone, so that the
+message names the instance, what was sent and what the signature takes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import chain
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlhelpers.errors import PredictionError
+from mlhelpers.serving.signature import ModelSignature, Signature, Tensor
+
+__all__ = ["Batch", "to_batch"]
+
+_JSON_NAMES = {bool: "a boolean", str: "text", type(None): "null", dict: "an object", bytes: "bytes"}
+_SHOWN = 60  # characters of a value that a message repeats
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Checked input of one call.
+
+    Attributes:
+        signature: The signature that was chosen.
+        size: Number of instances, n.
+        arrays: By input name: array (n, …) of the signature's dtype and shape, all finite and in range.
+    """
+
+    signature: Signature
+    size: int
+    arrays: dict[str, NDArray[Any]]
+
+
+def to_batch(model: ModelSignature, instances: object, signature_name: str | None = None) -> Batch:
+    """Turn instances into arrays.
+
+    Args:
+        model: What the model takes.
+        instances: A list of instances: objects with the inputs' names as keys, or bare values where the signature has
+            a single input. An array (n, …) stands for the list of its n parts.
+        signature_name: Which signature to take; None lets the keys of the first instance decide, then the default.
+
+    Returns:
+        The batch; an instance of another shape with the right number of values (28x28 for 784) has been reshaped.
+
+    Raises:
+        PredictionError: Anything that the signature does not take; the message names the instance.
+    """
+    if isinstance(instances, np.ndarray) and instances.ndim:
+        instances = list(instances)
+    if not isinstance(instances, (list, tuple)):
+        raise PredictionError(f"instances is {_kind(instances)}; it should be a list with one entry per prediction.")
+    if not instances:
+        raise PredictionError("instances is empty; send at least one instance.")
+    if signature_name is not None and not isinstance(signature_name, str):
+        raise PredictionError(f"signature_name is {_kind(signature_name)}; it should be text.")
+    first = instances[0]
+    signature = model.choose(signature_name, frozenset(map(str, first)) if isinstance(first, dict) else None)
+    columns = _columns(model, signature, instances)
+    arrays = {name: _column(model, signature, signature.inputs[name], values) for name, values in columns.items()}
+    return Batch(signature, len(instances), arrays)
+
+
+def _columns(model: ModelSignature, signature: Signature, instances: Sequence[Any]) -> dict[str, list[Any]]:
+    """Split instances by input name; every instance has to have every name and no other."""
+    names = signature.inputs.keys()
+    only = next(iter(names)) if len(names) == 1 else None
+    columns: dict[str, list[Any]] = {name: [] for name in names}
+    for index, instance in enumerate(instances):
+        if isinstance(instance, dict):
+            if instance.keys() != names:
+                raise PredictionError(_wrong_keys(model, signature, instance, index))
+            for name in names:
+                columns[name].append(instance[name])
+        elif only is not None:
+            columns[only].append(instance)
+        else:
+            wanted = ", ".join(map(repr, names))
+            raise PredictionError(
+                f"instances[{index}] is {_kind(instance)}; the signature {signature.name!r} has several inputs, "
+                f"so each instance is an object with the keys {wanted}."
+            )
+    return columns
+
+
+def _wrong_keys(model: ModelSignature, signature: Signature, instance: dict[Any, Any], index: int) -> str:
+    faults = []
+    missing = [name for name in signature.inputs if name not in instance]
+    extra = [key for key in instance if key not in signature.inputs]
+    if missing:
+        faults.append(f"lacks {', '.join(map(repr, missing))}")
+    if extra:
+        more = f" and {len(extra) - 5} more" if len(extra) > 5 else ""
+        faults.append(f"has {', '.join(_show(key) for key in extra[:5])}{more}, which the signature does not know")
+    return f"instances[{index}] {' and '.join(faults)}. {_takes(model, signature)}"
+
+
+def _column(model: ModelSignature, signature: Signature, tensor: Tensor, values: list[Any]) -> NDArray[Any]:
+    """Convert one input of all instances."""
+    array = _convert(tensor, values)
+    if not isinstance(array, str):
+        return array
+    rows = []
+    for index, value in enumerate(values):
+        row = _convert(tensor, [value])
+        if isinstance(row, str):
+            raise PredictionError(f"instances[{index}]: {tensor.name!r} {row}. {_takes(model, signature)}")
+        rows.append(row)
+    try:
+        return np.concatenate(rows)  # each fits alone: they only came in different shapes
+    except ValueError:
+        shapes = sorted({str(list(row.shape[1:])) for row in rows})
+        raise PredictionError(
+            f"The instances have different shapes for {tensor.name!r}: {', '.join(shapes)}. Send them one by one."
+        ) from None
+
+
+def _convert(tensor: Tensor, values: list[Any]) -> NDArray[Any] | str:
+    """Convert values to an array (n, …), or say what is wrong with them."""
+    fault = _wrong_leaf(values)
+    if fault:
+        return fault
+    try:
+        array = np.asarray(values)
+    except OverflowError:
+        return "holds a number too large for any dtype"
+    except (ValueError, TypeError):
+        return "has rows of different lengths, or is nested too deep"
+    if array.dtype.kind not in "iuf":
+        return f"holds {'booleans' if array.dtype.kind == 'b' else 'something that is not a number of ordinary size'}"
+    fault = _wrong_shape(tensor, array)
+    if fault:
+        return fault
+    size = tensor.instance_size
+    target = array.shape if size is None else (len(values), *(axis or 0 for axis in tensor.instance_shape))
+    return _cast(tensor, array.reshape(target))
+
+
+def _wrong_leaf(values: Sequence[Any]) -> str:
+    """Look through nested lists for what NumPy would silently take for a number: booleans and text."""
+    level: Sequence[Any] = values
+    while True:
+        kinds = set(map(type, level))
+        nested = kinds & {list, tuple}
+        for kind in _JSON_NAMES.keys() & kinds:
+            value = next(value for value in level if type(value) is kind)
+            shown = "" if kind is type(None) else f" ({_show(value)})"
+            return f"holds {_JSON_NAMES[kind]}{shown} where a number belongs"
+        if not nested:
+            return ""
+        if kinds - nested:
+            return "has rows of different lengths: numbers and lists side by side"
+        level = list(chain.from_iterable(level))
+
+
+def _wrong_shape(tensor: Tensor, array: NDArray[Any]) -> str:
+    shape = array.shape[1:]
+    size = tensor.instance_size
+    if size is None:
+        wanted = tensor.instance_shape
+        if len(shape) == len(wanted) and all(w is None or w == s for s, w in zip(shape, wanted, strict=True)):
+            return ""
+    elif array.size == size * array.shape[0]:
+        return ""
+    sent = f"the shape {list(shape)}" if shape else "a single number"
+    return f"has {sent}" if len(shape) < 2 else f"has {sent}, {int(np.prod(shape))} values"
+
+
+def _cast(tensor: Tensor, array: NDArray[Any]) -> NDArray[Any] | str:
+    """Bring numbers to the tensor's dtype, checked for whole numbers, range, NaN and infinity."""
+    low, high = tensor.minimum, tensor.maximum
+    if tensor.dtype.startswith("float"):
+        with np.errstate(over="ignore"):
+            checked = result = array.astype(tensor.dtype, copy=False)
+    else:
+        if array.dtype.kind == "f":
+            return f"holds {array.flat[0]!s}, written with a decimal point; {tensor.dtype} takes whole numbers"
+        checked, result = array, array.astype(tensor.dtype, copy=False)
+        limits = np.iinfo(tensor.dtype)
+        low = limits.min if low is None else max(low, limits.min)
+        high = limits.max if high is None else min(high, limits.max)
+    if not checked.size:
+        return result
+    least, most = checked.min(), checked.max()  # NaN comes through both and fails each comparison
+    if (least >= (-np.inf if low is None else low)) and (most <= (np.inf if high is None else high)):
+        if low is not None and high is not None:
+            return result
+        if np.isfinite(least) and np.isfinite(most):
+            return result
+    return _first_wrong(array, checked, low, high)
+
+
+def _first_wrong(array: NDArray[Any], checked: NDArray[Any], low: float | None, high: float | None) -> str:
+    wrong = ~np.isfinite(checked)
+    if low is not None:
+        wrong |= checked < low
+    if high is not None:
+        wrong |= checked > high
+    place = tuple(int(axis) for axis in np.argwhere(wrong)[0])
+    value = array[place]
+    at = "".join(f"[{axis}]" for axis in place[1:])
+    seen = f"holds {value!s}" + (f" at {at}" if at else "")
+    if not np.isfinite(value):
+        return f"{seen}, which is not a finite number"
+    if array.size > 1:
+        finite = array[np.isfinite(array)]
+        seen += f" (all values lie from {finite.min()!s} to {finite.max()!s})"
+    return seen
+
+
+def _takes(model: ModelSignature, signature: Signature) -> str:
+    """Say what the signature takes, and which others there are."""
+    notes = [tensor.description for tensor in signature.inputs.values() if tensor.description]
+    text = f"The signature {signature}{' (' + '; '.join(notes) + ')' if notes else ''}."
+    others = [str(other) for other in model.signatures.values() if other is not signature]
+    return f"{text} Other signatures: {'; '.join(others)}." if others else text
+
+
+def _show(value: object) -> str:
+    text = repr(value)
+    return text if len(text) <= _SHOWN else f"{text[: _SHOWN - 1]}…"
+
+
+def _kind(value: object) -> str:
+    if isinstance(value, (bool, str, type(None), dict)):
+        return _JSON_NAMES[type(value)]
+    if isinstance(value, (int, float)):
+        return f"the number {_show(value)}"
+    return "a list" if isinstance(value, (list, tuple)) else f"a {type(value).__name__}"
