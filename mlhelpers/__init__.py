@@ -18,12 +18,23 @@ from mlhelpers.errors import MLHelpersError
 from mlhelpers.settings import use
 
 if TYPE_CHECKING:
-    from mlhelpers import datasets, jobs, plots, serving, strokes, widget
+    from mlhelpers import datasets, environment, jobs, plots, serving, strokes, widget
 
 __version__ = "0.1.0"
-__all__ = ["MLHelpersError", "__version__", "datasets", "jobs", "plots", "serving", "strokes", "use", "widget"]
+__all__ = [
+    "MLHelpersError",
+    "__version__",
+    "datasets",
+    "environment",
+    "jobs",
+    "plots",
+    "serving",
+    "strokes",
+    "use",
+    "widget",
+]
 
-_ROOMS = ("datasets", "jobs", "plots", "serving", "strokes", "widget")
+_ROOMS = ("datasets", "environment", "jobs", "plots", "serving", "strokes", "widget")
 
 
 def __getattr__(name: str) -> ModuleType:
