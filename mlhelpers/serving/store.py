@@ -25,7 +25,7 @@ from mlhelpers.serving.exports import find_export
 from mlhelpers.serving.signature import read_signature
 from mlhelpers.storage import write_aside
 
-__all__ = ["Model", "ModelStore", "UnknownModelError", "Version", "check_name", "split_name"]
+__all__ = ["Model", "ModelStore", "UnknownModelError", "Version", "check_name", "is_name", "split_name"]
 
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 _FRAMEWORKS = {"model.tflite": "LITERT", "saved_model.pb": "TENSORFLOW"}
@@ -84,7 +84,7 @@ class Version:
     origin: str
     is_default: bool
     description: str = ""
-    metrics: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
     def describe(self) -> dict[str, Any]:
         """Return the version as plain data, with the cloud's field names."""
@@ -356,11 +356,16 @@ def check_name(kind: str, name: str) -> None:
     Raises:
         UsageError: The name is malformed.
     """
-    if not isinstance(name, str) or not _NAME.fullmatch(name):
+    if not is_name(name):
         raise UsageError(
             f"{str(name)[:200]!r} is no {kind} name: it takes 1 to 128 letters, digits and underscores, "
             f"and begins with a letter, for instance {'MNIST' if kind == 'model' else 'v1'}."
         )
+
+
+def is_name(name: str) -> bool:
+    """Tell whether a model or a version may be called so."""
+    return isinstance(name, str) and _NAME.fullmatch(name) is not None
 
 
 def split_name(text: str) -> tuple[str, str | None] | None:
