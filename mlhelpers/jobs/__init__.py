@@ -1,0 +1,127 @@
+"""Run trainers: here in a process that outlives the notebook, or in another place by the same call.
+
+`JobSpec` says what to run, `plan` shows the complete request without starting anything, `submit` starts it and gives
+back a `Job`, which any later process takes up again with `attach("local://NAME")`.
+
+To add a place to run: a file here with a `Backend` and a function `backend()` that makes it, and its line in
+`BACKENDS`. Waiting, following, hints and errors are written once, in `job.py`, on top of the backend's small methods.
+
+May import `errors`, `settings` and `storage`; it knows a trainer by its module path, as text, and never imports it.
+"""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from mlhelpers.errors import UsageError, unknown_name
+from mlhelpers.jobs.base import Backend, JobSpec, JobState, Plan
+from mlhelpers.jobs.job import Job
+from mlhelpers.settings import current
+
+__all__ = ["BACKENDS", "Job", "JobSpec", "JobState", "Plan", "attach", "backend", "list_jobs", "plan", "run", "submit"]
+
+BACKENDS = {
+    "local": "mlhelpers.jobs.local",
+}
+
+
+def backend(name: str | None = None) -> Backend:
+    """Return the backend of a name.
+
+    Args:
+        name: A key of `BACKENDS`; the setting `backend` where None.
+
+    Raises:
+        UsageError: There is no such backend.
+    """
+    name = name or current().backend
+    if name not in BACKENDS:
+        raise unknown_name("backend", name, BACKENDS, "Choose one with backend=… or MLHELPERS_BACKEND.")
+    made: Backend = importlib.import_module(BACKENDS[name]).backend()
+    return made
+
+
+def plan(spec: JobSpec, backend: str | None = None) -> Plan:
+    """Make the complete request without starting or writing anything; print it to read it.
+
+    Args:
+        spec: What to run.
+        backend: Where; the setting `backend` where None.
+
+    Raises:
+        UsageError: Something in the spec cannot work there: the module is not found, the scale tier is not offered, …
+    """
+    return _backend(backend).plan(spec)
+
+
+def submit(spec: JobSpec, backend: str | None = None) -> Job:
+    """Start a job and return at once; the job goes on when this process ends.
+
+    Args:
+        spec: What to run.
+        backend: Where; the setting `backend` where None.
+
+    Raises:
+        UsageError: Something in the spec cannot work there.
+        JobError: The name is taken, or the job cannot be started.
+
+    Taught in notebook 05.
+    """
+    place = _backend(backend)
+    place.submit(place.plan(spec))
+    return Job(spec.name, place)
+
+
+def run(spec: JobSpec, backend: str | None = None) -> Job:
+    """Submit a job and wait, with a progress bar, until it has succeeded.
+
+    Args:
+        spec: What to run.
+        backend: Where; the setting `backend` where None.
+
+    Raises:
+        UsageError: Something in the spec cannot work there.
+        JobError: The job cannot be started, or it failed: with its last log lines and its exit code.
+    """
+    job = submit(spec, backend)
+    job.wait()
+    return job
+
+
+def attach(handle_or_name: str) -> Job:
+    """Take up a job again, from any process.
+
+    Args:
+        handle_or_name: The handle, for instance "local://first", or the name alone, looked up in the backend in force.
+
+    Raises:
+        UsageError: The handle is malformed or names an unknown backend.
+        JobError: There is no such job.
+    """
+    place, separator, name = handle_or_name.partition("://")
+    if not separator:
+        place, name = "", handle_or_name
+    elif not place or not name:
+        raise UsageError(
+            f"{handle_or_name!r} is no job handle. A handle reads BACKEND://NAME, for instance local://first."
+        )
+    found = _backend(place or None)
+    found.state(name)
+    return Job(name, found)
+
+
+def list_jobs(limit: int | None = None, backend: str | None = None) -> list[dict[str, Any]]:
+    """Return the jobs, newest first.
+
+    Args:
+        limit: How many at most; all where None.
+        backend: Where; the setting `backend` where None.
+
+    Returns:
+        One dict per job with jobId, state, createTime, startTime, endTime and labels; times are RFC 3339 text, UTC.
+    """
+    return _backend(backend).list(limit)
+
+
+_backend = backend  # the functions above have a parameter of that name

@@ -1,0 +1,73 @@
+"""What usually lies behind a trainer's end, from its exit code and its last lines. Needs the standard library alone."""
+
+from __future__ import annotations
+
+import re
+import signal
+
+__all__ = ["cause", "ending", "last_lines"]
+
+_MODULES_OF_EXTRAS = {"tensorflow": "train", "keras": "train", "hypertune": "train", "matplotlib": "notebooks"}
+
+
+def last_lines(tail: bytes, count: int = 20) -> list[str]:
+    """Return the last lines of a log's end, as a terminal would show them, without empty ones."""
+    lines = tail.decode(errors="replace").replace("\r\n", "\n").split("\n")
+    shown = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in lines]
+    return [line[:500] for line in shown if line][-count:]
+
+
+def ending(exit_code: int) -> str:
+    """Return how a process ended, in words: "exited with code 3", "was killed by SIGKILL".
+
+    Args:
+        exit_code: As Python gives it: negative for a signal.
+    """
+    if exit_code >= 0:
+        return f"exited with code {exit_code}"
+    try:
+        return f"was ended by the signal {signal.Signals(-exit_code).name}"
+    except ValueError:
+        return f"was ended by the signal {-exit_code}"
+
+
+def cause(exit_code: int, lines: list[str]) -> str:
+    """Return one sentence on the likely cause and its cure, or an empty text where none is known."""
+    text = "\n".join(lines)
+    if missing := re.search(r"No module named '?([\w.]+)", text):
+        name = missing[1].split(".")[0]
+        extra = _MODULES_OF_EXTRAS.get(name)
+        install = f"pip install 'mlhelpers[{extra}]'" if extra else f"pip install {name}"
+        return f"The module {missing[1]!r} is not there for the trainer: {install}, or mend the import."
+    for pattern, sentence in _CAUSES:
+        if re.search(pattern, text, re.IGNORECASE):
+            return sentence
+    return _BY_CODE.get(exit_code, "")
+
+
+_CAUSES = (
+    (r"unrecognized arguments|no such option|unknown (command.?line )?flag|invalid choice|error: argument|"
+     r"arguments are required|expected one argument",
+     "The trainer does not take these arguments: see which it takes with  python -m MODULE --help"),
+    (r"No space left on device|disk quota exceeded|File too large",
+     "The disk is full: free some room, or send the results elsewhere."),
+    (r"MemoryError|out of memory|ResourceExhausted|Cannot allocate memory",
+     "Memory ran out: use a smaller batch, or close other programs."),
+    (r"(FileNotFoundError|NotFoundError|No such file).*gs://|gs://.*(No such file|not exist|not found)|"
+     r"File system scheme 'gs' not implemented",
+     "The trainer opened a gs:// address by itself. Only addresses given as arguments become local folders."),
+    (r"FileNotFoundError|No such file or directory",
+     "A file is not where the trainer looks for it: give full paths in the arguments."),
+    (r"PermissionError|Permission denied|Read-only file system",
+     "The trainer may not write there: choose another folder."),
+    (r"Address already in use", "Another program uses the same port: end it, or choose another port."),
+    (r"SyntaxError|IndentationError", "The trainer's own source has a slip in the line named above."),
+)  # fmt: skip
+_BY_CODE = {
+    -signal.SIGKILL: "SIGKILL from outside is mostly the system's answer to a lack of memory: use a smaller batch.",
+    -signal.SIGTERM: "Somebody, or the machine when it was shut down, asked the trainer to end.",
+    -signal.SIGINT: "The trainer was interrupted from outside.",
+    -signal.SIGSEGV: "A compiled library crashed: check its version against this machine and Python.",
+    -signal.SIGILL: "A compiled library uses instructions that this processor lacks: install another build of it.",
+    2: "Code 2 mostly means wrong arguments: see which are taken with  python -m MODULE --help",
+}

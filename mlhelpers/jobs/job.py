@@ -1,0 +1,174 @@
+"""`Job`, the handle of one job: waiting, following, describing and cancelling, the same in every place to run."""
+
+from __future__ import annotations
+
+import html
+import re
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from typing import Any
+
+from mlhelpers.errors import JobError
+from mlhelpers.jobs.base import Backend, JobState
+
+__all__ = ["Job"]
+
+_POLL_S = 0.05
+_LONGEST_LINE = 1 << 16  # a trainer that never ends its line is shown in pieces of this many bytes
+
+
+class Job:
+    """One job, wherever it runs. It holds a name alone, so it can be made again at any time with `jobs.attach`.
+
+    Example:
+        job = jobs.submit(jobs.JobSpec("first", "mlhelpers.trainers.mnist", args={"train_steps": 200}))
+        job.wait()
+
+    Taught in notebook 05.
+    """
+
+    def __init__(self, name: str, backend: Backend) -> None:
+        self._name = name
+        self._backend = backend
+
+    @property
+    def name(self) -> str:
+        """The job's name."""
+        return self._name
+
+    @property
+    def handle(self) -> str:
+        """The text with which any process takes the job up again, for instance "local://first"."""
+        return f"{self._backend.name}://{self._name}"
+
+    @property
+    def state(self) -> JobState:
+        """The state now, as it truly is: a job whose process was killed is seen as FAILED."""
+        return self._backend.state(self._name)
+
+    @property
+    def progress(self) -> dict[str, Any]:
+        """What the trainer last reported: step, total_steps, steps_per_second, seconds_left, metrics, phase."""
+        return self._backend.progress(self._name)
+
+    def wait(self, timeout_s: float | None = None, progress: bool = True) -> JobState:
+        """Wait until the job is over, showing a progress bar in a terminal or a notebook.
+
+        Interrupting the wait leaves the job running.
+
+        Args:
+            timeout_s: Give up waiting after so many seconds; the job goes on.
+            progress: Whether to show the bar.
+
+        Returns:
+            SUCCEEDED or CANCELLED.
+
+        Raises:
+            JobError: The job failed (at once, with its last log lines and exit code), or the time is over.
+        """
+        from mlhelpers.jobs.bar import ProgressBar
+
+        deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        with ProgressBar(self._name, shown=progress) as bar:
+            while not (state := self.state).is_final:
+                bar.show(state, self.progress)
+                if deadline is not None and time.monotonic() >= deadline:
+                    raise JobError(
+                        f"The job {self._name!r} is still {state} after {timeout_s:g} s of waiting. It goes on: "
+                        f"wait again, or stop it with  mlhelpers jobs cancel {self._name}"
+                    )
+                time.sleep(_POLL_S)
+            bar.show(state, self.progress)
+        if state is JobState.FAILED:
+            raise JobError(f"The job {self._name!r} failed. {self.describe().get('errorMessage', '')}".rstrip())
+        return state
+
+    def log(self, start: int = 0) -> str:
+        """Return the log as text, from a byte offset to what is there now.
+
+        Args:
+            start: Where to begin; negative: so many bytes before the end, which suits a log of gigabytes.
+        """
+        pieces = []
+        piece, end = self._backend.log(self._name, start)
+        while piece:
+            pieces.append(piece)
+            piece, end = self._backend.log(self._name, end)
+        return b"".join(pieces).decode(errors="replace")
+
+    def follow(self, start: int = 0) -> Iterator[str]:
+        """Yield the log's lines, waiting for new ones until the job is over.
+
+        A line that a progress bar rewrote is given as it stood at last; memory stays small whatever the log's size.
+
+        Args:
+            start: Byte offset at which to begin; negative: so many bytes before the end.
+        """
+        rest = b""
+        while True:
+            over = self.state.is_final  # asked before reading, so that the last lines are not missed
+            piece, start = self._backend.log(self._name, start)
+            *lines, rest = (rest + piece).split(b"\n")
+            if len(rest) > _LONGEST_LINE:
+                lines, rest = [*lines, rest], b""
+            for line in lines:
+                yield _shown(line)
+            if not piece:
+                if over:
+                    break
+                time.sleep(_POLL_S)
+        if rest:
+            yield _shown(rest)
+
+    def cancel(self) -> None:
+        """Ask the job to end, children and all; returns at once. Twice is fine, and a finished job stays finished."""
+        self._backend.cancel(self._name)
+
+    def describe(self) -> dict[str, Any]:
+        """Return the job as plain data: jobId, state, createTime, …, trainingInput, errorMessage where it failed."""
+        return self._backend.describe(self._name)
+
+    def hints(self) -> dict[str, str]:
+        """Return the commands with which to follow, describe and cancel this job."""
+        return {
+            "follow": f"mlhelpers jobs stream-logs {self._name}",
+            "describe": f"mlhelpers jobs describe {self._name}",
+            "cancel": f"mlhelpers jobs cancel {self._name}",
+        }
+
+    def __repr__(self) -> str:
+        head, *rest = self._summary()
+        return "\n".join([f"Job {head}", *(f"  {line}" for line in rest)])
+
+    def _repr_html_(self) -> str:
+        head, *rest = (html.escape(line) for line in self._summary())
+        return f"<div><b>Job {head}</b><pre style='margin:0.3em 0'>{'<br>'.join(rest)}</pre></div>"
+
+    def _summary(self) -> list[str]:
+        try:
+            resource = self.describe()
+        except JobError as error:
+            return [self.handle, str(error)]
+        state = JobState(resource["state"])
+        lines = [f"{self.handle}  {state}  {_elapsed(resource)}".rstrip()]
+        if resource.get("errorMessage"):
+            lines.append(str(resource["errorMessage"]).splitlines()[0])
+        hints = self.hints()
+        if state.is_final:
+            del hints["cancel"]
+        return lines + [f"{what:<9} {command}" for what, command in hints.items()]
+
+
+def _shown(line: bytes) -> str:
+    """Return a line as a terminal would show it: what follows the last carriage return, without colour codes."""
+    last = next((part for part in reversed(line.split(b"\r")) if part.strip()), b"")
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last.decode(errors="replace"))
+
+
+def _elapsed(resource: dict[str, Any]) -> str:
+    begin = resource.get("startTime")
+    if not begin:
+        return ""
+    end = datetime.fromisoformat(resource["endTime"]) if resource.get("endTime") else datetime.now(UTC)
+    return f"{(end - datetime.fromisoformat(begin)).total_seconds():.1f} s"
