@@ -9,7 +9,7 @@ import os
 import re
 import secrets
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from mlhelpers.errors import DataError, UsageError
@@ -71,4 +71,5 @@ def write_aside(path: Path) -> Iterator[Path]:
             "Choose a folder you may write to, with room on its disk."
         ) from error
     finally:
-        aside.unlink(missing_ok=True)
+        with suppress(OSError):  # a folder that could not be made holds nothing to remove
+            aside.unlink(missing_ok=True)

@@ -1,7 +1,7 @@
 """What every test starts from: a fresh local store, no mirror, no cloud, no window, the same seeds.
 
-The network beyond loopback is closed by pytest-socket (see `addopts` in pyproject.toml); the variables set here reach
-the processes that a test starts as well.
+The network beyond loopback is closed by pytest-socket in pytest's own process (see `addopts` in pyproject.toml), and by
+tests/no_network in every Python process that a test starts.
 """
 
 from __future__ import annotations
@@ -21,6 +21,8 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
+_paths = [str(_REPOSITORY / "tests" / "no_network"), os.environ.get("PYTHONPATH", "")]
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, _paths))
 
 # whatever a person or a CI has set in the shell says nothing to a test
 _FOREIGN = (
