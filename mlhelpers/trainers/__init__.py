@@ -1,0 +1,42 @@
+"""The trainers, one file each; every one runs with `python -m mlhelpers.trainers.NAME --flags`.
+
+A trainer is a frozen dataclass of hyperparameters, from which its flags come, and a function that trains, evaluates
+and exports. To add one: its file here and its line in the table; the contract tests run over the table. TensorFlow is
+imported inside functions only, so that `--help` answers at once. May import `errors`, `settings`, `storage`,
+`datasets` and `strokes`.
+
+| file | job |
+|---|---|
+| `flags.py` | dataclass -> command line |
+| `base.py` | the run: output folder, settings that must not change, errors -> exit codes |
+| `reporting.py` | progress, TensorBoard, history, metric file |
+| `loop.py` | training steps, checkpoints, taking a run up again |
+| `export.py` | SavedModel, LiteRT model and signature.json |
+| `augment.py` | pictures of digits, moved and drawn otherwise |
+"""
+
+from __future__ import annotations
+
+from mlhelpers.errors import unknown_name
+
+__all__ = ["module_path", "names"]
+
+_TABLE = {
+    "mnist": "mlhelpers.trainers.mnist",
+}
+
+
+def names() -> list[str]:
+    """Return the names of the trainers, in alphabetical order."""
+    return sorted(_TABLE)
+
+
+def module_path(name: str) -> str:
+    """Return the module that `python -m` runs for a trainer.
+
+    Raises:
+        UsageError: There is no trainer of this name.
+    """
+    if name not in _TABLE:
+        raise unknown_name("trainer", name, _TABLE)
+    return _TABLE[name]

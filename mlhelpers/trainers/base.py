@@ -1,0 +1,123 @@
+"""The skeleton of every trainer: flags in, a run in its output folder, an exit code out."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, TypeVar
+
+from mlhelpers.errors import DataError, MissingExtraError, MLHelpersError, UsageError
+from mlhelpers.storage import local_path, write_aside
+from mlhelpers.trainers.flags import parse
+
+__all__ = ["claim_folder", "import_tensorflow", "main", "output_folder", "write_json"]
+
+_T = TypeVar("_T")
+
+
+def main(
+    hyperparameters: type[_T], train: Callable[[_T], object], module: str, argv: Sequence[str] | None = None
+) -> None:
+    """Run a trainer as a command and exit with its code: 0 done, 1 it failed, 2 it was asked wrongly.
+
+    Args:
+        hyperparameters: The dataclass that the flags come from.
+        train: Does the work.
+        module: The trainer's module path, for the help page.
+        argv: The command line's words; the process's own where None.
+    """
+    try:
+        train(parse(hyperparameters, sys.argv[1:] if argv is None else argv, module))
+    except UsageError as error:
+        _fail(module, error, 2)
+    except MLHelpersError as error:
+        _fail(module, error, 1)
+    except KeyboardInterrupt:
+        print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
+        sys.exit(130)
+
+
+def _fail(module: str, error: MLHelpersError, code: int) -> None:
+    print(f"{module}: {error}", file=sys.stderr, flush=True)
+    sys.exit(code)
+
+
+def import_tensorflow() -> Any:
+    """Import TensorFlow quietly, with Keras on it.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up remarks would bury the run's own lines
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    try:
+        import tensorflow as tf
+    except ImportError as error:
+        raise MissingExtraError("TensorFlow", "train") from error
+    return tf
+
+
+def output_folder(output_dir: str, job_dir: str = "") -> Path:
+    """Return the run's folder, made if it is missing.
+
+    Args:
+        output_dir: `--output_dir`, a folder or a gs:// address.
+        job_dir: `--job-dir`, used where `output_dir` is empty.
+
+    Raises:
+        UsageError: Neither was given.
+        DataError: It cannot be made or written to.
+    """
+    if not (output_dir or job_dir):
+        raise UsageError("--output_dir is missing: the folder for checkpoints, events and the export.")
+    folder = local_path(output_dir or job_dir).absolute()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise DataError(f"The output folder {folder} cannot be made: {error.strerror}. Choose another one.") from error
+    if not os.access(folder, os.W_OK):
+        raise DataError(f"The output folder {folder} cannot be written to. Choose another one.")
+    return folder
+
+
+def claim_folder(folder: Path, hyperparameters: Any, free: Sequence[str]) -> None:
+    """Write the run's settings into its folder, or check that an earlier run there had the same.
+
+    A run that goes on from the checkpoints of another network or another seed would be neither of the two.
+
+    Args:
+        folder: The run's folder.
+        hyperparameters: The dataclass instance, resolved.
+        free: Names of fields that may differ between the two.
+
+    Raises:
+        UsageError: The folder holds a run with other settings; they are named.
+    """
+    path = folder / "hyperparameters.json"
+    mine = asdict(hyperparameters)
+    if path.is_file():
+        try:
+            theirs = json.loads(path.read_text(encoding="utf-8"))
+        except ValueError as error:
+            raise DataError(f"{path} is damaged ({error}). Remove {folder} or choose another --output_dir.") from error
+        other = [
+            f"{name} {theirs[name]!r} (now {value!r})"
+            for name, value in mine.items()
+            if name not in free and name in theirs and theirs[name] != value
+        ]
+        if other:
+            raise UsageError(
+                f"{folder} holds a run with other settings: {', '.join(other)}. "
+                "Choose another --output_dir, or remove that folder to start afresh."
+            )
+    write_json(path, mine)
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write a JSON file, aside first."""
+    with write_aside(path) as aside:
+        aside.write_text(json.dumps(content, indent=1) + "\n", encoding="utf-8")

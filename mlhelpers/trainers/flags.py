@@ -1,0 +1,136 @@
+"""A frozen dataclass of hyperparameters is the only source of a trainer's flags, their defaults and their help."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import types
+import typing
+from collections.abc import Sequence
+from dataclasses import MISSING, Field, field, fields
+from typing import Any, TypeVar
+
+from mlhelpers.errors import UsageError
+
+__all__ = ["flag", "parse"]
+
+_T = TypeVar("_T")
+
+
+def flag(
+    default: Any = MISSING,
+    *,
+    help: str,
+    choices: Sequence[str] = (),
+    minimum: float | None = None,
+    maximum: float | None = None,
+    tunable: bool = False,
+) -> Any:
+    """Describe one field of a hyperparameter dataclass.
+
+    Args:
+        default: Its default; the flag is required where none is given.
+        help: One line for `--help`.
+        choices: The only values allowed, where there is such a list.
+        minimum: The least value allowed.
+        maximum: The greatest value allowed.
+        tunable: Whether a hyperparameter study may change it.
+
+    Returns:
+        A dataclass field.
+    """
+    metadata = {"help": help, "choices": tuple(choices), "minimum": minimum, "maximum": maximum, "tunable": tunable}
+    return field(default=default, metadata=metadata)
+
+
+def parse(hyperparameters: type[_T], argv: Sequence[str], module: str) -> _T:
+    """Make hyperparameters out of command line words.
+
+    Every flag is taken with underscores and with dashes. An unknown one is refused, and the nearest known one named.
+
+    Args:
+        hyperparameters: A dataclass whose fields were made with `flag`.
+        argv: The words after the program's name.
+        module: The trainer's module, for the help page.
+
+    Returns:
+        An instance, all values checked.
+
+    Raises:
+        UsageError: An unknown or repeated flag, a missing one, or a value that is not allowed.
+        SystemExit: `--help` was asked for (code 0).
+    """
+    parser = _Parser(
+        prog=f"python -m {module}",
+        description=(hyperparameters.__doc__ or "").strip().splitlines()[0],
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+        epilog=_epilog(module),
+    )
+    for spec in fields(hyperparameters):  # type: ignore[arg-type]  # the annotation cannot say "a dataclass"
+        _add(parser, spec, typing.get_type_hints(hyperparameters)[spec.name])
+    known, unknown = parser.parse_known_args(list(argv))
+    if unknown:
+        raise _unknown_flag(unknown[0], [f"--{spec.name}" for spec in fields(hyperparameters)])  # type: ignore[arg-type]
+    values = {name: value for name, value in vars(known).items() if value is not MISSING}
+    for spec in fields(hyperparameters):  # type: ignore[arg-type]
+        if spec.name in values:
+            _check(spec, values[spec.name])
+    return hyperparameters(**values)
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> typing.NoReturn:
+        """Raise what argparse would print, so that a wrong flag ends the same way as a wrong value."""
+        raise UsageError(f"{message}. See: {self.prog} --help")
+
+
+def _add(parser: argparse.ArgumentParser, spec: Field[Any], hint: Any) -> None:
+    spellings = list(dict.fromkeys([f"--{spec.name}", f"--{spec.name.replace('_', '-')}"]))
+    kind = _plain_type(hint)
+    options: dict[str, Any] = {"dest": spec.name, "default": MISSING, "help": _help(spec)}
+    if spec.metadata["choices"]:
+        options["choices"] = spec.metadata["choices"]
+    if kind is bool:
+        parser.add_argument(*spellings, action=argparse.BooleanOptionalAction, **options)
+    else:
+        required = spec.default is MISSING
+        parser.add_argument(*spellings, type=kind, metavar=kind.__name__.upper(), required=required, **options)
+
+
+def _plain_type(hint: Any) -> Any:
+    """Return T for `T | None`, and T for T."""
+    if isinstance(hint, types.UnionType):
+        return next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    return hint
+
+
+def _help(spec: Field[Any]) -> str:
+    choices = f" ({', '.join(spec.metadata['choices'])})" if spec.metadata["choices"] else ""
+    default = "" if spec.default in (MISSING, None, "") else f" [default: {spec.default}]"
+    text: str = spec.metadata["help"] + choices + default
+    return text.replace("%", "%%")
+
+
+def _epilog(module: str) -> str:
+    return f"Every flag is also taken with dashes.\n\nexample:\n  python -m {module} --data_dir DATA --output_dir RUN"
+
+
+def _check(spec: Field[Any], value: Any) -> None:
+    low, high = spec.metadata["minimum"], spec.metadata["maximum"]
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        too_low, too_high = low is not None and not value >= low, high is not None and not value <= high
+        if too_low or too_high:
+            span = f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
+            raise UsageError(
+                f"--{spec.name} was given {value!r}; allowed is {span}. It means: {spec.metadata['help']}."
+            )
+
+
+def _unknown_flag(word: str, known: list[str]) -> UsageError:
+    name = word.split("=")[0].replace("-", "_").replace("__", "--", 1)
+    if not word.startswith("-"):
+        return UsageError(f"The word {word!r} stands after no flag. Known flags: {', '.join(known)}.")
+    near = difflib.get_close_matches(name, known, n=1)
+    hint = f" Did you mean {near[0]}?" if near else ""
+    return UsageError(f"There is no flag {word.split('=')[0]!r}.{hint} Known flags: {', '.join(known)}.")
