@@ -2,22 +2,39 @@
 
 from __future__ import annotations
 
+import html
+import io
 import sys
+import time
 from types import TracebackType
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlhelpers.jobs.base import JobState
 
+if TYPE_CHECKING:
+    from tqdm.std import tqdm
+
 __all__ = ["ProgressBar", "progress_text"]
+
+_FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} steps, {elapsed}{postfix}"
+_FORMAT_AT_FIRST = "{desc}, {elapsed}"  # until the trainer has told how many steps there are
+_REDRAW_S = 0.5
 
 
 class ProgressBar:
-    """A tqdm bar: steps done, steps/s, time left and the metrics, in a terminal or as a notebook widget."""
+    """A tqdm bar: steps done, steps/s, time left and the metrics, in a terminal or in a notebook.
+
+    Args:
+        name: The job's name.
+        shown: Whether to show anything at all.
+    """
 
     def __init__(self, name: str, shown: bool = True) -> None:
         self._name = name
         self._shown = shown
-        self._bar: Any = None
+        self._bar: tqdm[Any] | None = None
+        self._drawn: tuple[JobState, dict[str, Any]] | None = None
+        self._drawn_at = 0.0
 
     def __enter__(self) -> ProgressBar:
         return self
@@ -30,17 +47,19 @@ class ProgressBar:
 
     def show(self, state: JobState, progress: dict[str, Any]) -> None:
         """Draw the state and the progress, which may be empty while the trainer starts."""
-        if not self._shown:
+        is_old = (state, progress) == self._drawn and time.monotonic() - self._drawn_at < _REDRAW_S
+        if not self._shown or is_old:
             return
-        if self._bar is None:
-            self._bar = _new_bar()
+        self._drawn, self._drawn_at = (state, progress), time.monotonic()
+        bar = self._bar = _new_bar() if self._bar is None else self._bar
         total = progress.get("total_steps")
-        if total and self._bar.total != total:
-            self._bar.reset(total=total)
+        if total and bar.total != total:
+            bar.bar_format = _FORMAT
+            bar.total = total
         phase = progress.get("phase") if state is JobState.RUNNING else None
-        self._bar.set_description_str(f"{self._name}  {phase or state.lower()}", refresh=False)
-        self._bar.n = progress.get("step", self._bar.n)
-        self._bar.set_postfix_str(progress_text(progress))
+        bar.set_description_str(f"{self._name}  {phase or state.lower()}", refresh=False)
+        bar.n = progress.get("step", bar.n)
+        bar.set_postfix_str(progress_text(progress))
 
 
 def progress_text(progress: dict[str, Any]) -> str:
@@ -61,15 +80,34 @@ def progress_text(progress: dict[str, Any]) -> str:
     return ", ".join(parts)
 
 
-def _new_bar() -> Any:
-    from tqdm.auto import tqdm
+def _new_bar() -> tqdm[Any]:
+    from tqdm.std import tqdm
 
-    in_notebook = "ipykernel" in sys.modules
-    return tqdm(
-        total=None,
-        unit=" steps",
-        leave=True,
-        # a log file is no place for a bar that redraws itself; a notebook is no terminal either, and yet shows it
-        disable=False if in_notebook else None,
-        bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} steps, {elapsed}{postfix}",
-    )
+    if "ipykernel" not in sys.modules:
+        # disable=None: where nobody watches a terminal, a bar that redraws itself only fills a file
+        return tqdm(bar_format=_FORMAT_AT_FIRST, dynamic_ncols=True, disable=None)
+
+    from IPython import display
+
+    untyped: Any = display.DisplayHandle  # IPython has types, and this class has none
+    place = untyped()
+    place.display({"text/plain": ""}, raw=True)
+
+    class PageBar(tqdm[Any]):
+        """Drawn as plain HTML: it needs no widget extension, and stays readable in a notebook that was stored."""
+
+        def display(self, msg: str | None = None, pos: int | None = None) -> None:
+            text = str(self)
+            place.update({"text/html": _page(text, self.n, self.total), "text/plain": text}, raw=True)
+
+    return PageBar(bar_format=_FORMAT_AT_FIRST, file=io.StringIO(), ncols=100)
+
+
+def _page(text: str, done: float, total: float | None) -> str:
+    """Return a bar's text as HTML, its drawn part replaced by the page's own progress element."""
+    before, line, rest = text.partition("|")
+    if not total or not line:
+        return f"<code>{html.escape(text)}</code>"
+    after = rest.rpartition("|")[2]
+    element = f"<progress value='{done:g}' max='{total:g}' style='vertical-align:middle'></progress>"
+    return f"<code>{html.escape(before)}</code>{element}<code>{html.escape(after)}</code>"

@@ -14,6 +14,7 @@ from mlhelpers.jobs.environment import absolute, python_path, trainer_arguments,
 from mlhelpers.jobs.package import check_module, copy_package, package_folder
 from mlhelpers.jobs.processes import TOKEN_VARIABLE
 from mlhelpers.jobs.supervisor import OUTCOME_BYTES
+from mlhelpers.settings import current
 
 __all__ = ["fill_folder", "local_plan", "make_job_dir"]
 
@@ -42,6 +43,7 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
     environment = trainer_environment(spec.module, args, job_dir, {"job_name": spec.name, **training_input})
     environment["CLOUD_ML_HP_METRIC_FILE"] = str(folder / "metrics" / "output.metrics")
     environment["MLHELPERS_PROGRESS_FILE"] = str(folder / "progress.json")
+    environment["MLHELPERS_HOME"] = str(current().home)
     environment |= spec.env
     environment["PYTHONPATH"] = python_path([] if package is None else [str(folder / "package")], spec.env)
     # -P: Python would else put the working folder first, and there lies the original that is being edited

@@ -23,7 +23,6 @@ import json
 import os
 import secrets
 import shutil
-import signal
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -124,8 +123,8 @@ class LocalBackend(Backend):
         if row["state"] in FINAL:
             return
         self._store.move(name, "CANCELLING", _OPEN)
-        if row["supervisor"] and (process := processes.find(row["supervisor"])):
-            process.send_signal(signal.SIGTERM)  # a wake-up; it also looks by itself every second
+        if row["supervisor"]:
+            processes.wake(row["supervisor"])  # it also looks by itself every second
         self._row(name)
 
     def list(self, limit: int | None) -> list[dict[str, Any]]:
@@ -173,13 +172,13 @@ class LocalBackend(Backend):
         """Tell whether a job has no supervisor; inside the block this process then has the job to itself."""
         try:
             lock = os.open(self._folder / name / "lock", os.O_RDWR)
-        except OSError:  # the folder was removed
-            yield True
+        except OSError as error:  # removed, with its folder; or another user's, which is not ours to judge
+            yield isinstance(error, FileNotFoundError)
             return
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
             alone = True
-        except BlockingIOError:
+        except OSError:
             alone = False
         try:
             yield alone
@@ -193,7 +192,7 @@ class LocalBackend(Backend):
         if row["state"] in FINAL:
             return row
         processes.stop(lambda: processes.of_token(row["token"]), 0.5)
-        state, message, exit_code = self._outcome(name) or _epitaph(row)
+        state, message, exit_code = self._outcome(name) or _epitaph(row, (self._folder / name).is_dir())
         end = {"state": state, "error_message": message, "exit_code": exit_code}
         try:
             self._store.finish(name, state, message, exit_code)
@@ -274,7 +273,7 @@ def _replica(row: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _epitaph(row: Mapping[str, Any]) -> tuple[str, str, None]:
+def _epitaph(row: Mapping[str, Any], has_folder: bool) -> tuple[str, str, None]:
     """Say what is known of a job whose supervisor left no word."""
     supervisor = row["supervisor"] or ""
     if row["state"] == "CANCELLING":
@@ -283,6 +282,8 @@ def _epitaph(row: Mapping[str, Any]) -> tuple[str, str, None]:
             "Cancelled; the process that looked after the job had been killed, what was left of it was stopped.",
             None,
         )
+    if not has_folder:
+        return "FAILED", "The job's folder was removed while it ran, so the job was stopped.", None
     if not supervisor:
         return (
             "FAILED",

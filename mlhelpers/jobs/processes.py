@@ -28,6 +28,7 @@ __all__ = [
     "of_token",
     "stop",
     "tree",
+    "wake",
 ]
 
 TOKEN_VARIABLE = "MLHELPERS_JOB_TOKEN"  # noqa: S105  # a mark to recognise processes by, not a secret
@@ -80,6 +81,12 @@ def find(known: str) -> psutil.Process | None:
         return process if identity(pid) == known and process.status() != psutil.STATUS_ZOMBIE else None
     except (IndexError, ValueError, ProcessLookupError, psutil.Error):
         return None
+
+
+def wake(known: str) -> None:
+    """Send SIGTERM to the process of an identity, if it is still there."""
+    if process := find(known):
+        _send(process, signal.SIGTERM)
 
 
 def tree(pid: int) -> list[psutil.Process]:

@@ -9,8 +9,9 @@ Imported by the supervisor, so it needs the standard library alone.
 from __future__ import annotations
 
 import json
+import os
+import secrets
 import sqlite3
-import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -23,7 +24,7 @@ __all__ = ["FINAL", "Store", "now"]
 
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 _SCHEMA = """
-CREATE TABLE IF NOT EXISTS jobs (
+CREATE TABLE jobs (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
     name TEXT NOT NULL UNIQUE,
     state TEXT NOT NULL DEFAULT 'QUEUED',
@@ -36,8 +37,8 @@ CREATE TABLE IF NOT EXISTS jobs (
     supervisor TEXT,
     error_message TEXT
 );
-CREATE INDEX IF NOT EXISTS jobs_open ON jobs(state) WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED');
-CREATE TABLE IF NOT EXISTS replicas (
+CREATE INDEX jobs_open ON jobs(state) WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED');
+CREATE TABLE replicas (
     job TEXT NOT NULL REFERENCES jobs(name),
     task TEXT NOT NULL,
     process TEXT NOT NULL,
@@ -71,11 +72,26 @@ class Store:
         """Make the database if it is not there, and put by some room for the day on which the disk is full."""
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
-            with self._open() as database:
-                _enter_wal(database)
-                database.executescript(_SCHEMA)
+            self._create()
         if not self._spare.exists():
             self._spare.write_bytes(bytes(1 << 20))
+
+    def _create(self) -> None:
+        """Make the whole database aside and link it into place, so that no process meets one without its tables."""
+        aside = self.folder / f".jobs.{secrets.token_hex(4)}.sqlite"
+        database = sqlite3.connect(aside, isolation_level=None)
+        try:
+            database.execute("PRAGMA journal_mode = WAL")
+            database.executescript(_SCHEMA)
+            database.close()
+            os.link(aside, self.path)
+        except FileExistsError:  # another process was quicker, with the same
+            pass
+        except sqlite3.Error as error:
+            raise JobError(self._trouble(error)) from error
+        finally:
+            database.close()
+            aside.unlink(missing_ok=True)
 
     def add(self, row: Mapping[str, Any], then: Callable[[], object]) -> None:
         """Add a job and do `then` in the same transaction: both happen, or neither.
@@ -237,15 +253,3 @@ def _touched(database: sqlite3.Connection, change: str, values: tuple[object, ..
 
 def _is_full(error: BaseException | None) -> bool:
     return isinstance(error, sqlite3.OperationalError) and ("full" in str(error) or "disk I/O" in str(error))
-
-
-def _enter_wal(database: sqlite3.Connection) -> None:
-    """Choose write-ahead logging; SQLite does not wait by itself where two processes do this at once."""
-    for attempt in range(100):
-        try:
-            database.execute("PRAGMA journal_mode = WAL")
-            return
-        except sqlite3.OperationalError as error:
-            if "locked" not in str(error) or attempt == 99:
-                raise
-            time.sleep(0.05)
