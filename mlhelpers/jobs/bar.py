@@ -93,7 +93,7 @@ def _new_bar() -> tqdm[Any]:
     place = untyped()
     place.display({"text/plain": ""}, raw=True)
 
-    class PageBar(tqdm[Any]):
+    class PageBar(tqdm):  # type: ignore[type-arg]  # it takes none when it runs
         """Drawn as plain HTML: it needs no widget extension, and stays readable in a notebook that was stored."""
 
         def display(self, msg: str | None = None, pos: int | None = None) -> None:
