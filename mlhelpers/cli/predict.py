@@ -1,0 +1,169 @@
+"""`mlhelpers predict`: instances from a file to a model version, answers as a table."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import click
+
+from mlhelpers.cli.output import echo_resource, echo_rows, format_option
+from mlhelpers.errors import DataError, PredictionError, UsageError, unknown_name
+
+__all__ = ["predict", "print_predictions", "read_instances", "read_request"]
+
+_MAX_INSTANCES = 100  # the most that the tool sends at once, as gcloud; the server itself counts bytes
+
+
+@click.command()
+@click.option("--model", required=True, help="The model to ask.")
+@click.option("--version", help="One of its versions; without it the default answers.")
+@click.option("--json-instances", metavar="FILE", help="One JSON instance per line; '-' is stdin.")
+@click.option("--json-request", metavar="FILE", help="A whole request, {\"instances\": [...]}; '-' is stdin.")
+@click.option("--signature-name", help="The signature to call; without it the instances' keys decide.")
+@click.option("--address", help="Ask a prediction server, for instance http://127.0.0.1:8501.")
+@click.option("--token", envvar="MLHELPERS_SERVE_TOKEN", show_envvar=True, help="The server's token.")
+@format_option()
+def predict(
+    model: str,
+    version: str | None,
+    json_instances: str | None,
+    json_request: str | None,
+    signature_name: str | None,
+    address: str | None,
+    token: str | None,
+    output_format: str,
+) -> None:
+    """Predict in this process from the local store, or ask a server with --address.
+
+    \b
+    Example:
+      mlhelpers data request mnist -o request.json
+      mlhelpers predict --model MNIST --json-instances request.json
+    """
+    from mlhelpers import serving
+
+    if (json_instances is None) == (json_request is None):
+        raise UsageError("Give the instances with exactly one of --json-instances FILE and --json-request FILE.")
+    if json_request is not None:
+        instances, named = read_request(json_request)
+        signature_name = signature_name or named
+    else:
+        instances = read_instances(json_instances or "-")
+    if isinstance(instances, list) and len(instances) > _MAX_INSTANCES:
+        raise UsageError(f"{len(instances)} instances are more than the {_MAX_INSTANCES} of one call; split the file.")
+    predictor: serving.Predictor
+    if address is not None:
+        predictor = serving.connect(model, version, address, token=token)
+    else:
+        found = serving.ModelStore().version(model, version)
+        predictor = serving.load(f"{found.model}/{found.name}")
+    with predictor:
+        print_predictions(predictor.predict(instances, signature_name), output_format)
+
+
+def read_instances(file: str) -> list[Any]:
+    """Read one JSON value per line.
+
+    Args:
+        file: A path, or "-" for stdin; UTF-8, with or without a byte order mark.
+
+    Raises:
+        DataError: The file cannot be read.
+        PredictionError: A line is empty or no JSON; the message gives its number.
+    """
+    lines = _read(file).split("\n")
+    if lines[-1] == "":
+        lines.pop()
+    if not lines:
+        raise PredictionError(f"{_shown(file)} is empty; write one JSON instance per line.")
+    instances = []
+    for number, line in enumerate(lines, start=1):
+        if not line.strip():
+            raise PredictionError(f"Line {number} of {_shown(file)} is empty; write one JSON instance per line.")
+        instances.append(_parse(line, f"Line {number} of {_shown(file)}"))
+    return instances
+
+
+def read_request(file: str) -> tuple[Any, str | None]:
+    """Read a whole request.
+
+    Args:
+        file: A path, or "-" for stdin; UTF-8, with or without a byte order mark.
+
+    Returns:
+        The instances, and the signature's name or None.
+
+    Raises:
+        DataError: The file cannot be read.
+        PredictionError: It is no JSON object with `instances`.
+        UsageError: It has a key that a request does not have.
+    """
+    request = _parse(_read(file), _shown(file))
+    if not isinstance(request, dict) or "instances" not in request:
+        raise PredictionError(
+            f'{_shown(file)} should hold {{"instances": [...]}}. For one instance per line use --json-instances.'
+        )
+    for key in request:
+        if key not in ("instances", "signature_name"):
+            raise unknown_name("key of a prediction request", key, ("instances", "signature_name"))
+    return request["instances"], request.get("signature_name")
+
+
+def print_predictions(predictions: Sequence[Any], output_format: str) -> None:
+    """Print predictions as gcloud does: objects as a table with sorted, upper-case columns, anything else as JSON.
+
+    Args:
+        predictions: One per instance.
+        output_format: "table", "json" or "yaml".
+    """
+    if output_format != "table":
+        echo_resource({"predictions": list(predictions)}, output_format)
+    elif predictions and all(isinstance(one, Mapping) and one for one in predictions):
+        keys = sorted({str(key) for one in predictions for key in one})
+        # a key may be any text, also one that would break a line of the table
+        titles = {key: _cell(key) for key in keys}
+        rows = [{titles[str(key)]: _cell(value) for key, value in one.items()} for one in predictions]
+        echo_rows(rows, [titles[key] for key in keys], output_format)
+    else:
+        echo_resource(list(predictions), "json")
+
+
+def _cell(value: object) -> str:
+    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
+    return text if text.isprintable() else ascii(text)  # a line break or an escape sequence would tear the table
+
+
+def _read(file: str) -> str:
+    try:
+        if file == "-":
+            content: bytes = sys.stdin.buffer.read()
+        else:
+            with open(file, "rb") as stream:
+                content = stream.read()
+    except OSError as error:
+        raise DataError(
+            f"{file!r} cannot be read: {error.strerror}. Make one with:  mlhelpers data request mnist -o request.json"
+        ) from error
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise PredictionError(
+            f"{_shown(file)} is not UTF-8 text: byte {error.start} is {content[error.start]:#04x}."
+        ) from None
+
+
+def _parse(text: str, where: str) -> Any:
+    try:
+        return json.loads(text)
+    except json.JSONDecodeError as error:
+        place = f"column {error.colno}" if error.lineno == 1 else f"line {error.lineno} column {error.colno}"
+        raise PredictionError(f"{where} is not JSON: {error.msg} at {place}: {text[:60]!r}.") from None
+    except RecursionError:
+        raise PredictionError(f"{where} is nested too deep.") from None
+
+
+def _shown(file: str) -> str:
+    return "stdin" if file == "-" else repr(file)

@@ -1,0 +1,91 @@
+"""`mlhelpers versions`: exported models behind a model's name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from mlhelpers.cli.output import echo_resource, echo_rows, format_option
+
+__all__ = ["versions"]
+
+_model_option = click.option("--model", required=True, help="The model the version belongs to.")
+
+
+@click.group()
+def versions() -> None:
+    """Put exported models behind a name, and choose which one answers.
+
+    \b
+    Example:
+      mlhelpers versions create v1 --model MNIST --origin output/export/Servo
+      mlhelpers versions set-default v1 --model MNIST
+    """
+
+
+@versions.command()
+@click.argument("version")
+@_model_option
+@click.option("--origin", required=True, metavar="FOLDER", help="The export folder, or gs://bucket/path.")
+@click.option("--description", default="", help="What is special about this version.")
+def create(version: str, model: str, origin: str, description: str) -> None:
+    """Copy an export into the store; a model's first version becomes its default."""
+    from mlhelpers.serving import ModelStore
+    from mlhelpers.storage import local_path
+
+    made = ModelStore().create_version(model, version, origin, description=description)
+    if Path(made.origin) != local_path(origin).absolute().resolve():
+        click.echo(f"Took the newest export: {made.origin}", err=True)
+    click.echo(f"Created the version {made.name} of {model}{', its default' if made.is_default else ''}.")
+
+
+@versions.command("list")
+@_model_option
+@format_option()
+def list_versions(model: str, output_format: str) -> None:
+    """List the versions of a model."""
+    from mlhelpers.serving import ModelStore
+
+    resources = [version.describe() for version in ModelStore().list_versions(model)]
+    if output_format == "table":
+        resources = [{**one, "deployment_uri": one["deploymentUri"]} for one in resources]
+    echo_rows(resources, ["name", "deployment_uri", "state"], output_format)
+
+
+@versions.command("set-default")
+@click.argument("version")
+@_model_option
+def set_default(version: str, model: str) -> None:
+    """Let a version answer where none is named."""
+    from mlhelpers.serving import ModelStore
+
+    ModelStore().set_default(model, version)
+    click.echo(f"{version} is now the default version of {model}.")
+
+
+@versions.command()
+@click.argument("version")
+@_model_option
+@format_option("yaml")
+def describe(version: str, model: str, output_format: str) -> None:
+    """Show one version."""
+    from mlhelpers.serving import ModelStore
+
+    echo_resource(ModelStore().describe(model, version), output_format)
+
+
+@versions.command()
+@click.argument("version")
+@_model_option
+@click.option("--yes", "-y", is_flag=True, help="Do not ask.")
+def delete(version: str, model: str, yes: bool) -> None:
+    """Delete a version; the default one only when it is the last."""
+    from mlhelpers.serving import ModelStore
+
+    store = ModelStore()
+    store.version(model, version)
+    if not yes:
+        click.confirm(f"Delete the version {version} of {model}?", abort=True)
+    store.delete_version(model, version)
+    click.echo(f"Deleted the version {version} of {model}.")
