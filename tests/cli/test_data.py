@@ -1,0 +1,63 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from mlhelpers.cli import main
+from mlhelpers.datasets.records import read_records
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(words))
+    return int(stopped.value.code or 0)
+
+
+def test_prepare_writes_three_record_files_and_names_them(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "prepare", "mnist", "--output-dir", str(tmp_path / "out")) == 0
+
+    out = capsys.readouterr().out
+    for name in ("train", "validation", "test"):
+        assert f"{name}.tfrecords" in out
+    assert sum(1 for _ in read_records(tmp_path / "out" / "test.tfrecords")) == 10000
+
+
+def test_request_writes_one_instance_a_line(tmp_path: Path) -> None:
+    assert run("data", "request", "mnist", "-o", str(tmp_path / "request.json")) == 0
+
+    lines = (tmp_path / "request.json").read_text().splitlines()
+    assert len(lines) == 10
+    assert {784} == {len(json.loads(line)["inputs"]) for line in lines}
+
+
+def test_request_goes_to_stdout_by_default(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "request", "mnist", "-n", "1") == 0
+
+    assert list(json.loads(capsys.readouterr().out)) == ["inputs"]
+
+
+def test_list_names_the_data_sets(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "list", "--format", "json") == 0
+
+    assert "mnist" in {row["name"] for row in json.loads(capsys.readouterr().out)}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["data", "prepare", "minst", "--output-dir", "x"], 2, "Did you mean 'mnist'?"),
+        (["data", "prepare", "mnist", "--output-dir", "x", "--source", "ftp"], 2, "no source 'ftp'"),
+        (["data", "prepare", "mnist"], 2, "Missing option '--output-dir'"),
+        (["data", "request", "mnist", "-n", "0"], 2, "allowed is 1 to 10,000"),
+        (["data", "prepare", "mnist", "--output-dir", "/proc/none"], 1, "Choose a folder you may write to"),
+        (["data", "prepare", "mnist", "--output-dir", "gs://B/x"], 2, "names no bucket"),
+    ],
+)
+def test_wrong_words_are_refused(
+    words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    assert code == run(*words)
+
+    assert message in capsys.readouterr().err
