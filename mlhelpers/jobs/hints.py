@@ -14,7 +14,7 @@ def last_lines(tail: bytes, count: int = 20) -> list[str]:
     """Return the last lines of a log's end, as a terminal would show them, without empty ones."""
     lines = tail.decode(errors="replace").replace("\r\n", "\n").split("\n")
     shown = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in lines]
-    return [line[:500] for line in shown if line][-count:]
+    return [line[:300] for line in shown if line][-count:]
 
 
 def ending(exit_code: int) -> str:

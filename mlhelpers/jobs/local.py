@@ -93,7 +93,7 @@ class LocalBackend(Backend):
                     "training_input": plan.request["trainingInput"],
                 }
                 self._store.add(row, then=lambda: self._put_in_place(aside, name))
-                self._start_supervisor(name, lock)
+                self._start_supervisor(name, token, lock)
         except OSError as error:
             raise JobError(
                 f"The job {name!r} cannot be made in {self._folder}: {error.strerror or error}. Free some room there, "
@@ -227,9 +227,9 @@ class LocalBackend(Backend):
         shutil.rmtree(self._folder / name, ignore_errors=True)
         aside.rename(self._folder / name)
 
-    def _start_supervisor(self, name: str, lock: int) -> None:
+    def _start_supervisor(self, name: str, token: str, lock: int) -> None:
         folder = self._folder / name
-        environment = base_environment() | {"PYTHONPATH": python_path()}
+        environment = base_environment() | {"PYTHONPATH": python_path(), processes.TOKEN_VARIABLE: token}
         with open(folder / "supervisor.log", "ab") as output:
             done = subprocess.run(
                 [sys.executable, "-m", "mlhelpers.jobs.supervisor", str(folder), str(lock)],

@@ -89,25 +89,34 @@ def wake(known: str) -> None:
         _send(process, signal.SIGTERM)
 
 
-def tree(pid: int) -> list[psutil.Process]:
-    """Return all living descendants of a process."""
+def tree(pid: int, token: str) -> list[psutil.Process]:
+    """Return the living descendants of a process, without those of other jobs that were submitted from among them."""
     try:
-        return [child for child in psutil.Process(pid).children(recursive=True) if _lives(child)]
+        below = psutil.Process(pid).children(recursive=True)
     except psutil.Error:
         return []
+    foreign: set[int] = set()
+    found = []
+    for process in below:  # parents come before their children
+        try:
+            is_foreign = process.ppid() in foreign or _token(process) not in (None, token)
+        except psutil.Error:  # it has just ended
+            continue
+        if is_foreign:
+            foreign.add(process.pid)
+        elif _lives(process):
+            found.append(process)
+    return found
 
 
 def of_token(token: str) -> list[psutil.Process]:
     """Return the living processes whose environment carries a job's token, and their descendants."""
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
-        try:
-            if process.environ().get(TOKEN_VARIABLE) == token and _lives(process):
-                found[process.pid] = process
-        except (psutil.Error, OSError):  # another user's process, or one that has just ended
-            continue
+        if _token(process) == token and _lives(process):
+            found[process.pid] = process
     for process in list(found.values()):
-        found |= {child.pid: child for child in tree(process.pid)}
+        found |= {child.pid: child for child in tree(process.pid, token)}
     found.pop(os.getpid(), None)
     return list(found.values())
 
@@ -137,6 +146,15 @@ def stop(members: Callable[[], list[psutil.Process]], grace_s: float) -> bool:
         else:
             return True
     return not members()
+
+
+def _token(process: psutil.Process) -> str | None:
+    """Return the token of the job that a process belongs to; None for another user's process too."""
+    try:
+        token: str | None = process.environ().get(TOKEN_VARIABLE)
+    except (psutil.Error, OSError):
+        return None
+    return token
 
 
 def _started(pid: int) -> str:

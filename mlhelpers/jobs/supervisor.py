@@ -13,7 +13,9 @@ from __future__ import annotations
 
 import json
 import os
+import resource
 import select
+import shutil
 import signal
 import subprocess
 import sys
@@ -33,6 +35,8 @@ __all__ = ["OUTCOME_BYTES", "Outcome", "main"]
 
 OUTCOME_BYTES = 16384  # written when the job is made, so that its end can be noted on a full disk
 _TAIL_BYTES = 65536
+_LITTLE_BYTES = 1 << 16
+_FULL = "The disk is full: free some room, or send the results elsewhere."
 _LOOK_S = 1.0
 _LEFTOVER_GRACE_S = 2.0
 
@@ -160,7 +164,7 @@ class _Supervisor:
         return None
 
     def _members(self) -> list[Any]:
-        found = {process.pid: process for process in processes.tree(os.getpid())}
+        found = {process.pid: process for process in processes.tree(os.getpid(), self.launch["token"])}
         found |= {process.pid: process for process in processes.of_token(self.launch["token"])}
         return list(found.values())
 
@@ -169,7 +173,7 @@ class _Supervisor:
             return Outcome("SUCCEEDED", None, 0)
         lines = last_lines(_tail(self.folder / "log"))
         message = [f"The trainer {ending(exit_code)}."]
-        if hint := cause(exit_code, lines):
+        if hint := _FULL if _has_no_room(self.folder) else cause(exit_code, lines):
             message.append(f"Hint: {hint}")
         message += ["Its last lines:", *(f"  {line}" for line in lines)] if lines else ["It printed nothing."]
         return Outcome("FAILED", "\n".join(message), exit_code)
@@ -200,6 +204,13 @@ def _tail(log: Path) -> bytes:
     with open(log, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
         return file.read()
+
+
+def _has_no_room(folder: Path) -> bool:
+    """Tell whether the log could not grow any more; then the trainer's last words are not in it either."""
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+    size = (folder / "log").stat().st_size
+    return shutil.disk_usage(folder).free < _LITTLE_BYTES or size >= limit != resource.RLIM_INFINITY
 
 
 def _write_in_place(path: Path, outcome: Outcome) -> None:
