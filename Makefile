@@ -91,6 +91,9 @@ if [ -n "$$PYTHON" ] || ! fits $(BIN)/python || ! $(BIN)/python -c 'import pip' 
     echo "or name the one you have:  make run PYTHON=/path/to/python3.12" >&2
     exit 1
   fi
+  # an activated environment answers as python3 too: build on the Python below it, which stays when .venv goes
+  base="$$("$$chosen" -c 'import sys; print(sys._base_executable)' 2>/dev/null || true)"
+  if [ -x "$$base" ]; then chosen="$$base"; fi
   echo "Making $(VENV) with $$("$$chosen" --version) ($$chosen) ..."
   rm -rf $(VENV)
   "$$chosen" -m venv $(VENV)
