@@ -15,7 +15,6 @@ from mlhelpers.errors import DataError
 
 __all__ = ["download"]
 
-_ATTEMPTS = 5
 _TIMEOUT_S = 20
 _CHUNK_BYTES = 1 << 16
 
@@ -23,8 +22,8 @@ _CHUNK_BYTES = 1 << 16
 def download(address: str, part: Path, max_size_bytes: int, label: str) -> None:
     """Download an address into a file, appending to what an earlier try left there.
 
-    A connection that breaks off is taken up again (HTTP range requests, RFC 9110 section 14) up to five times; two
-    processes that want the same file wait for one another.
+    A connection that breaks off is taken up again (HTTP range requests, RFC 9110 section 14) as long as every
+    attempt brings something; two processes that want the same file wait for one another.
 
     Args:
         address: http(s) address.
@@ -37,22 +36,23 @@ def download(address: str, part: Path, max_size_bytes: int, label: str) -> None:
         DataError: The file is larger than allowed, or cannot be written (no permission, disk full).
     """
     with FileLock(f"{part}.lock"), requests.Session() as session:
-        retry = Retry(total=3, backoff_factor=0.3, status_forcelist=[429, 500, 502, 503, 504], raise_on_status=False)
+        retry = Retry(total=2, backoff_factor=0.2, status_forcelist=[429, 500, 502, 503, 504], raise_on_status=False)
         session.mount("http://", HTTPAdapter(max_retries=retry))
         session.mount("https://", HTTPAdapter(max_retries=retry))
-        for attempt in range(1, _ATTEMPTS + 1):
+        while True:
+            before = _size(part)
             try:
                 _go_on(session, address, part, max_size_bytes, label)
                 return
             except requests.RequestException as error:
-                if attempt == _ATTEMPTS or isinstance(error, requests.HTTPError):
-                    raise ConnectionError(_reason(error)) from error
+                if isinstance(error, requests.HTTPError) or _size(part) <= before:
+                    raise ConnectionError(_reason(error)) from error  # an attempt that brought nothing is the last
             except OSError as error:
                 raise DataError(f"{part} cannot be written: {error.strerror or error}.") from error
 
 
 def _go_on(session: requests.Session, address: str, part: Path, max_size_bytes: int, label: str) -> None:
-    have = part.stat().st_size if part.exists() else 0
+    have = _size(part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={have}-"} if have else {})
     with session.get(address, headers=headers, stream=True, timeout=_TIMEOUT_S) as answer:
         if answer.status_code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
@@ -71,6 +71,10 @@ def _go_on(session: requests.Session, address: str, part: Path, max_size_bytes: 
                     raise DataError(f"{address} sends more than the {max_size_bytes:,} bytes expected. It is given up.")
                 stream.write(chunk)
                 bar.update(len(chunk))
+
+
+def _size(part: Path) -> int:
+    return part.stat().st_size if part.exists() else 0
 
 
 def _reason(error: requests.RequestException) -> str:
