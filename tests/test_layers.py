@@ -29,7 +29,8 @@ _MAY_IMPORT = {
     "pictures": {"errors"},
     "strokes": {"errors", "pictures"},
     "answer": {"errors"},  # how DigitPad shows a prediction
-    "widget": _FLOOR | {"answer", "pictures", "serving", "strokes"},
+    "paper": {"errors", "pictures", "strokes"},  # the canvas of DigitPad
+    "widget": _FLOOR | {"answer", "paper", "pictures", "serving", "strokes"},
     "environment": _FLOOR | {"datasets"},
     "emulator": _FLOOR | {"jobs", "tuning", "serving"},
     "detection": _FLOOR,
@@ -49,8 +50,8 @@ _AT_HOME = {
     "google.cloud": ("storage.py", "jobs/vertex.py", "serving/vertex.py", "emulator"),
     "google.auth": ("storage.py", "jobs/vertex.py", "serving/vertex.py", "emulator"),
     "google.api_core": ("storage.py", "jobs/vertex.py", "serving/vertex.py", "emulator"),
-    "ipycanvas": ("widget", "widget.py"),
-    "ipywidgets": ("widget", "widget.py"),
+    "ipycanvas": ("paper.py", "widget.py"),
+    "ipywidgets": ("paper.py", "widget.py"),
     "matplotlib": ("plots", "plots.py"),
     "fastapi": ("serving", "emulator", "detection"),
     "starlette": ("serving", "emulator", "detection"),
