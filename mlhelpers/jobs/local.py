@@ -105,7 +105,11 @@ class LocalBackend(Backend):
         return JobState(self._row(name)["state"])
 
     def log(self, name: str, start: int) -> tuple[bytes, int]:
-        """Return a piece of the log from a byte offset, and the offset after it."""
+        """Return a piece of the log from a byte offset, and the offset after it.
+
+        Raises:
+            JobError: There is no such job, or its log cannot be read.
+        """
         try:
             with open(self._folder / name / "log", "rb") as file:
                 size = os.fstat(file.fileno()).st_size

@@ -1,0 +1,87 @@
+"""The progress bar, in a terminal, in a file, and in a notebook."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import pty
+import re
+import struct
+import subprocess
+import sys
+import termios
+from pathlib import Path
+
+import pytest
+
+from mlhelpers import jobs
+from mlhelpers.jobs.bar import ProgressBar, _page, progress_text
+from mlhelpers.jobs.base import JobState
+
+_PROGRESS = {
+    "step": 50,
+    "total_steps": 200,
+    "steps_per_second": 41.23,
+    "seconds_left": 3.6,
+    "metrics": {"accuracy": 0.97},
+    "phase": "training",
+}
+_SHOW = f"""
+from mlhelpers.jobs.bar import ProgressBar
+from mlhelpers.jobs.base import JobState
+with ProgressBar("first") as bar:
+    bar.show(JobState.PREPARING, {{}})
+    bar.show(JobState.RUNNING, {_PROGRESS!r})
+"""
+
+
+def _environment() -> dict[str, str]:
+    root = str(Path(jobs.__file__).parents[2])
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
+
+
+def test_a_terminal_shows_steps_speed_time_left_and_metrics() -> None:
+    reading, writing = pty.openpty()
+    fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
+    subprocess.run([sys.executable, "-c", _SHOW], stderr=writing, env=_environment(), check=True)
+
+    drawn = os.read(reading, 65536).decode()
+
+    assert "first  preparing, 00:00" in drawn
+    assert re.search(
+        r"first  training:  25% \|.*\| 50/200 steps, 00:00, 41.2 steps/s, 4 s left, accuracy 0.9700", drawn
+    )
+
+
+def test_a_file_gets_no_bar() -> None:
+    done = subprocess.run([sys.executable, "-c", _SHOW], capture_output=True, text=True, env=_environment(), check=True)
+
+    assert done.stderr + done.stdout == ""
+
+
+def test_a_bar_that_is_not_wanted_draws_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    with ProgressBar("first", shown=False) as bar:
+        bar.show(JobState.RUNNING, _PROGRESS)
+
+    assert capfd.readouterr() == ("", "")
+
+
+def test_the_page_shows_its_own_bar_and_escapes_the_text() -> None:
+    page = _page("a<b  training:  25% |##   | 50/200 steps, accuracy 0.97", 50, 200)
+
+    assert page == (
+        "<code>a&lt;b  training:  25% </code><progress value='50' max='200' style='vertical-align:middle'></progress>"
+        "<code> 50/200 steps, accuracy 0.97</code>"
+    )
+
+
+def test_the_page_shows_text_until_the_steps_are_known() -> None:
+    assert _page("first  preparing, 00:01", 0, None) == "<code>first  preparing, 00:01</code>"
+
+
+def test_minutes_are_told_as_minutes() -> None:
+    assert progress_text({"seconds_left": 75.2}) == "1 min 15 s left"
+
+
+def test_nothing_reported_is_no_text() -> None:
+    assert progress_text({}) == ""

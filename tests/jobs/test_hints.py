@@ -1,0 +1,58 @@
+"""What is said about a trainer's end."""
+
+from __future__ import annotations
+
+import pytest
+
+from mlhelpers.jobs.hints import cause, ending, last_lines
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "words"),
+    [
+        (0, "exited with code 0"),
+        (3, "exited with code 3"),
+        (-9, "was ended by the signal SIGKILL"),
+        (-11, "was ended by the signal SIGSEGV"),
+        (-63, "was ended by the signal 63"),
+    ],
+)
+def test_an_end_is_told_in_words(exit_code: int, words: str) -> None:
+    assert ending(exit_code) == words
+
+
+@pytest.mark.parametrize(
+    ("exit_code", "line", "hint"),
+    [
+        (1, "ModuleNotFoundError: No module named 'tensorflow'", "pip install 'mlhelpers[train]'"),
+        (
+            1,
+            "ModuleNotFoundError: No module named 'sklearn.svm'",
+            "'sklearn.svm' is not there for the trainer: pip install sklearn",
+        ),
+        (2, "task.py: error: unrecognized arguments: --x", "does not take these arguments"),
+        (2, "Error: No such option: --x", "does not take these arguments"),
+        (1, "OSError: [Errno 28] No space left on device", "The disk is full"),
+        (1, "MemoryError", "Memory ran out"),
+        (1, "FileNotFoundError: [Errno 2] No such file or directory: 'gs://b/x'", "opened a gs:// address by itself"),
+        (1, "FileNotFoundError: [Errno 2] No such file or directory: 'x.csv'", "give full paths"),
+        (1, "PermissionError: [Errno 13] Permission denied: '/out'", "may not write there"),
+        (1, "OSError: [Errno 98] Address already in use", "same port"),
+        (1, "SyntaxError: invalid syntax", "a slip in the line"),
+        (-9, "step 100", "lack of memory"),
+        (-4, "", "instructions that this processor lacks"),
+        (2, "", "Code 2 mostly means wrong arguments"),
+    ],
+)
+def test_a_usual_cause_is_named_with_its_cure(exit_code: int, line: str, hint: str) -> None:
+    assert hint in cause(exit_code, ["before", line])
+
+
+def test_no_cause_is_made_up() -> None:
+    assert cause(1, ["ValueError: the loss is nan"]) == ""
+
+
+def test_the_last_lines_are_as_a_terminal_shows_them() -> None:
+    tail = b"one\n\n10%\r50%\r100%\n\xff\nlast"
+
+    assert last_lines(tail, count=3) == ["100%", "\ufffd", "last"]
