@@ -12,7 +12,7 @@ import psutil
 
 from mlhelpers.errors import DataError, ModelError
 
-__all__ = ["MAX_FILES", "check_files", "is_name_free", "place_folder", "remove_folder"]
+__all__ = ["MAX_FILES", "check_files", "copy_files", "is_name_free", "place_folder", "remove_folder"]
 
 MAX_FILES = 1000
 _ASIDE = "."  # what begins with a dot is not there yet, or not any more
@@ -44,6 +44,30 @@ def check_files(origin: Path) -> None:
                 f"{origin} holds more than {MAX_FILES:,} files, the most a version takes. "
                 "Give the export's own folder, not one above it."
             )
+
+
+def copy_files(origin: Path, target: Path) -> None:
+    """Copy every file below a folder, following no symbolic link.
+
+    Args:
+        origin: The folder to copy.
+        target: Where to; made.
+
+    Raises:
+        ModelError: A file of the origin cannot be read.
+        OSError: The copy cannot be written.
+    """
+    for parent, _, files in os.walk(origin):
+        below = target / Path(parent).relative_to(origin)
+        below.mkdir(parents=True, exist_ok=True)
+        for name in files:
+            path = Path(parent, name)
+            try:
+                descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_BINARY", 0))
+            except OSError as error:
+                raise ModelError(f"{path} cannot be read: {error.strerror}. Nothing was copied.") from error
+            with open(descriptor, "rb") as source, (below / name).open("xb") as copy:
+                shutil.copyfileobj(source, copy)
 
 
 def place_folder(target: Path, fill: Callable[[Path], None]) -> None:

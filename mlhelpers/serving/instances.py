@@ -130,7 +130,7 @@ def _convert(tensor: Tensor, values: list[Any]) -> NDArray[Any] | str:
     try:
         array = np.asarray(values)
     except OverflowError:
-        return "holds a number too large for any dtype"
+        return "holds something that is not a number of ordinary size"
     except (ValueError, TypeError):
         return "has rows of different lengths, or is nested too deep"
     if array.dtype.kind not in "iuf":
@@ -138,9 +138,10 @@ def _convert(tensor: Tensor, values: list[Any]) -> NDArray[Any] | str:
     fault = _wrong_shape(tensor, array)
     if fault:
         return fault
-    size = tensor.instance_size
-    target = array.shape if size is None else (len(values), *(axis or 0 for axis in tensor.instance_shape))
-    return _cast(tensor, array.reshape(target))
+    result = _cast(tensor, array)  # in the shape that was sent, so that a fault's place is the sender's
+    if isinstance(result, str) or tensor.instance_size is None:
+        return result
+    return result.reshape(len(values), *(axis or 0 for axis in tensor.instance_shape))
 
 
 def _wrong_leaf(values: Sequence[Any]) -> str:
@@ -175,34 +176,29 @@ def _wrong_shape(tensor: Tensor, array: NDArray[Any]) -> str:
 
 def _cast(tensor: Tensor, array: NDArray[Any]) -> NDArray[Any] | str:
     """Bring numbers to the tensor's dtype, checked for whole numbers, range, NaN and infinity."""
-    low, high = tensor.minimum, tensor.maximum
-    if tensor.dtype.startswith("float"):
-        with np.errstate(over="ignore"):
-            checked = result = array.astype(tensor.dtype, copy=False)
+    low = -np.inf if tensor.minimum is None else tensor.minimum
+    high = np.inf if tensor.maximum is None else tensor.maximum
+    with np.errstate(over="ignore"):
+        result = array.astype(tensor.dtype, copy=False)
+    if result.dtype.kind == "f":
+        checked = result  # after rounding: what is 1.0 as a float32 is not over 1
+    elif array.dtype.kind == "f":
+        return f"holds {array.flat[0]!s}, written with a decimal point; {tensor.dtype} takes whole numbers"
     else:
-        if array.dtype.kind == "f":
-            return f"holds {array.flat[0]!s}, written with a decimal point; {tensor.dtype} takes whole numbers"
-        checked, result = array, array.astype(tensor.dtype, copy=False)
+        checked = array  # before it wraps around
         limits = np.iinfo(tensor.dtype)
-        low = limits.min if low is None else max(low, limits.min)
-        high = limits.max if high is None else min(high, limits.max)
+        low, high = max(low, limits.min), min(high, limits.max)
     if not checked.size:
         return result
     least, most = checked.min(), checked.max()  # NaN comes through both and fails each comparison
-    if (least >= (-np.inf if low is None else low)) and (most <= (np.inf if high is None else high)):
-        if low is not None and high is not None:
-            return result
-        if np.isfinite(least) and np.isfinite(most):
-            return result
-    return _first_wrong(array, checked, low, high)
+    if least >= low and most <= high and np.isfinite(least) and np.isfinite(most):
+        return result
+    wrong = ~np.isfinite(checked) | (checked < low) | (checked > high)
+    return _first_wrong(array, wrong)
 
 
-def _first_wrong(array: NDArray[Any], checked: NDArray[Any], low: float | None, high: float | None) -> str:
-    wrong = ~np.isfinite(checked)
-    if low is not None:
-        wrong |= checked < low
-    if high is not None:
-        wrong |= checked > high
+def _first_wrong(array: NDArray[Any], wrong: NDArray[np.bool_]) -> str:
+    """Say which value is wrong, where, and between which values all lie."""
     place = tuple(int(axis) for axis in np.argwhere(wrong)[0])
     value = array[place]
     at = "".join(f"[{axis}]" for axis in place[1:])

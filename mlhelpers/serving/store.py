@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import os
 import re
-import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -20,7 +19,7 @@ from typing import Any
 
 from mlhelpers import settings
 from mlhelpers.errors import ModelError, UsageError, unknown_name
-from mlhelpers.serving.copying import check_files, is_name_free, place_folder, remove_folder
+from mlhelpers.serving.copying import check_files, copy_files, is_name_free, place_folder, remove_folder
 from mlhelpers.serving.exports import find_export
 from mlhelpers.serving.signature import read_signature
 from mlhelpers.storage import write_aside
@@ -230,16 +229,13 @@ class ModelStore:
         }
 
         def fill(aside: Path) -> None:
-            shutil.copytree(folder, aside / "model", symlinks=True)
-            check_files(aside / "model")  # the origin may have changed while it was read
+            copy_files(folder, aside / "model")
             _write(aside / "version.json", document)
 
         try:
             place_folder(target, fill)
         except FileExistsError:
             raise taken from None
-        except shutil.Error as error:
-            raise ModelError(f"{folder} cannot be copied: {error.args[0][0][2]}.") from error
         return self.version(model, version)
 
     def list_versions(self, model: str) -> list[Version]:
