@@ -50,12 +50,23 @@ def _split(args: list[str]) -> tuple[list[str], list[str], list[str]]:
 
 @click.group()
 def jobs() -> None:
-    """Submit training jobs; list, describe, follow and cancel them."""
+    """Submit training jobs; list, describe, follow and cancel them.
+
+    \b
+    Example:
+      mlhelpers jobs list
+    """
 
 
 @jobs.group()
 def submit() -> None:
-    """Submit a job and return at once."""
+    """Submit a job and return at once.
+
+    \b
+    Example:
+      mlhelpers jobs submit training first --module-name mlhelpers.trainers.mnist -- \\
+          --data_dir data/runs/mnist --output_dir data/runs/first
+    """
 
 
 @submit.command(cls=TrainerCommand)
@@ -127,7 +138,12 @@ def training(
 @click.option("--backend", help="Where.  [default: local]")
 @format_option()
 def list_(limit: int | None, backend: str | None, output_format: str) -> None:
-    """List the jobs, newest first."""
+    """List the jobs, newest first.
+
+    \b
+    Example:
+      mlhelpers jobs list --limit 5
+    """
     from mlhelpers import jobs as room
 
     rows = room.list_jobs(limit, backend)
@@ -142,7 +158,12 @@ def list_(limit: int | None, backend: str | None, output_format: str) -> None:
 @click.argument("job")
 @format_option(default="yaml")
 def describe(job: str, output_format: str) -> None:
-    """Show all that is known of one job."""
+    """Show all that is known of one job.
+
+    \b
+    Example:
+      mlhelpers jobs describe first
+    """
     from mlhelpers import jobs as room
 
     echo_resource(room.attach(job).describe(), output_format)
@@ -151,7 +172,12 @@ def describe(job: str, output_format: str) -> None:
 @jobs.command()
 @click.argument("job")
 def cancel(job: str) -> None:
-    """End a job and everything it started; one that is over stays as it is."""
+    """End a job and everything it started; one that is over stays as it is.
+
+    \b
+    Example:
+      mlhelpers jobs cancel first
+    """
     from mlhelpers import jobs as room
 
     room.attach(job).cancel()
@@ -160,7 +186,12 @@ def cancel(job: str) -> None:
 @jobs.command("stream-logs")
 @click.argument("job")
 def stream_logs(job: str) -> None:
-    """Print a job's log, and go on until the job is over. Ctrl-C leaves the job running."""
+    """Print a job's log, and go on until the job is over. Ctrl-C leaves the job running.
+
+    \b
+    Example:
+      mlhelpers jobs stream-logs first
+    """
     from mlhelpers import jobs as room
 
     attached = room.attach(job)

@@ -13,7 +13,12 @@ __all__ = ["local"]
 
 @click.group()
 def local() -> None:
-    """Run a trainer in the foreground, on this machine."""
+    """Run a trainer in the foreground, on this machine.
+
+    \b
+    Example:
+      mlhelpers local train --module-name mlhelpers.trainers.mnist -- --help
+    """
 
 
 @local.command(cls=TrainerCommand)

@@ -25,7 +25,12 @@ def models() -> None:
 @click.option("--regions", "--region", "regions", metavar="REGION", help="Region it would be served from in the cloud.")
 @click.option("--description", default="", help="What the model is for.")
 def create(name: str, regions: str | None, description: str) -> None:
-    """Make a model, as yet without versions."""
+    """Make a model, as yet without versions.
+
+    \b
+    Example:
+      mlhelpers models create digits
+    """
     from mlhelpers.serving import ModelStore
 
     model = ModelStore().create_model(name, description=description, regions=regions or ())
@@ -36,7 +41,12 @@ def create(name: str, regions: str | None, description: str) -> None:
 @models.command("list")
 @format_option()
 def list_models(output_format: str) -> None:
-    """List the models with their default versions."""
+    """List the models with their default versions.
+
+    \b
+    Example:
+      mlhelpers models list
+    """
     from mlhelpers.serving import ModelStore
 
     rows = [
@@ -52,7 +62,12 @@ def list_models(output_format: str) -> None:
 @click.argument("name")
 @format_option("yaml")
 def describe(name: str, output_format: str) -> None:
-    """Show one model."""
+    """Show one model.
+
+    \b
+    Example:
+      mlhelpers models describe digits
+    """
     from mlhelpers.serving import ModelStore
 
     echo_resource(ModelStore().describe(name), output_format)
@@ -62,7 +77,12 @@ def describe(name: str, output_format: str) -> None:
 @click.argument("name")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def delete(name: str, yes: bool) -> None:
-    """Delete a model that has no versions any more."""
+    """Delete a model that has no versions any more.
+
+    \b
+    Example:
+      mlhelpers models delete digits
+    """
     from mlhelpers.serving import ModelStore
 
     store = ModelStore()

@@ -30,7 +30,12 @@ def versions() -> None:
 @click.option("--origin", required=True, metavar="FOLDER", help="The export folder, or gs://bucket/path.")
 @click.option("--description", default="", help="What is special about this version.")
 def create(version: str, model: str, origin: str, description: str) -> None:
-    """Copy an export into the store; a model's first version becomes its default."""
+    """Copy an export into the store; a model's first version becomes its default.
+
+    \b
+    Example:
+      mlhelpers versions create v1 --model digits --origin data/models/mnist
+    """
     from mlhelpers.serving import ModelStore
     from mlhelpers.storage import local_path
 
@@ -44,7 +49,12 @@ def create(version: str, model: str, origin: str, description: str) -> None:
 @_model_option
 @format_option()
 def list_versions(model: str, output_format: str) -> None:
-    """List the versions of a model."""
+    """List the versions of a model.
+
+    \b
+    Example:
+      mlhelpers versions list --model digits
+    """
     from mlhelpers.serving import ModelStore
 
     resources = [version.describe() for version in ModelStore().list_versions(model)]
@@ -57,7 +67,12 @@ def list_versions(model: str, output_format: str) -> None:
 @click.argument("version")
 @_model_option
 def set_default(version: str, model: str) -> None:
-    """Let a version answer where none is named."""
+    """Let a version answer where none is named.
+
+    \b
+    Example:
+      mlhelpers versions set-default v1 --model digits
+    """
     from mlhelpers.serving import ModelStore
 
     ModelStore().set_default(model, version)
@@ -69,7 +84,12 @@ def set_default(version: str, model: str) -> None:
 @_model_option
 @format_option("yaml")
 def describe(version: str, model: str, output_format: str) -> None:
-    """Show one version."""
+    """Show one version.
+
+    \b
+    Example:
+      mlhelpers versions describe v1 --model digits
+    """
     from mlhelpers.serving import ModelStore
 
     echo_resource(ModelStore().describe(model, version), output_format)
@@ -80,7 +100,12 @@ def describe(version: str, model: str, output_format: str) -> None:
 @_model_option
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def delete(version: str, model: str, yes: bool) -> None:
-    """Delete a version; the default one only when it is the last."""
+    """Delete a version; the default one only when it is the last.
+
+    \b
+    Example:
+      mlhelpers versions delete v1 --model digits
+    """
     from mlhelpers.serving import ModelStore
 
     store = ModelStore()
