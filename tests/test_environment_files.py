@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import re
 import tomllib
 from functools import cache
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
@@ -83,6 +85,20 @@ def test_every_platform_gets_exactly_one_tensorflow(platform: str) -> None:
     ]
 
     assert names == (["tensorflow-cpu"] if platform == "linux-x86_64" else ["tensorflow"])
+
+
+@pytest.mark.parametrize("python", _PYTHONS)
+def test_no_locked_package_refuses_a_python_of_ours(python: str) -> None:
+    # uv passes over upper bounds, pip does not; read from what is installed here
+    place = _place("linux-x86_64", python)
+    for line in _locked():
+        if line.marker is None or line.marker.evaluate(place):
+            try:
+                bounds = importlib.metadata.metadata(line.name).get("Requires-Python")
+            except importlib.metadata.PackageNotFoundError:
+                continue
+            if bounds and importlib.metadata.version(line.name) == next(iter(line.specifier)).version:
+                assert SpecifierSet(bounds).contains(f"{python}.9"), f"{line.name} is for Python {bounds}"
 
 
 def test_every_locked_package_is_pinned_and_hashed() -> None:
