@@ -23,7 +23,7 @@ run: ready  ## execute every notebook in order and end with a table of results (
 	@$(BIN)/python notebooks/run.py $(if $(ONLY),--only $(ONLY))
 
 lab: ready  ## open the series in JupyterLab
-	@$(BIN)/jupyter lab notebooks/00_start_here.ipynb
+	@$(BIN)/jupyter lab $$([ "$$(id -u)" != 0 ] || echo --allow-root) notebooks/00_start_here.ipynb
 
 test: ready  ## lint, types, unit and contract tests, the notebooks as stored, the browser
 	@sh -c "$$TEST"
