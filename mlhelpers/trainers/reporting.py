@@ -52,6 +52,7 @@ class Reporter:
         self._resumed_at = time.monotonic()
         self._last_line = self._last_file = float("-inf")
         self._writers: dict[str, Any] = {}
+        self._hypertune: Any = None
         self._history = [row for row in _read_history(folder) if int(row["step"]) <= first_step]
         terminal = stream.isatty()
         self._bar = tqdm(total=total_steps, initial=first_step, unit="step", file=stream, disable=not terminal)
@@ -154,10 +155,12 @@ class Reporter:
     def _tune(self, step: int, metrics: dict[str, float]) -> None:
         if not os.environ.get("CLOUD_ML_HP_METRIC_FILE"):
             return
-        import hypertune
+        if self._hypertune is None:
+            import hypertune
 
+            self._hypertune = hypertune.HyperTune()  # it rewrites the file with all that it has been told so far
         for name, value in metrics.items():
-            hypertune.HyperTune().report_hyperparameter_tuning_metric(name, value, step)
+            self._hypertune.report_hyperparameter_tuning_metric(name, value, step)
 
 
 def _read_history(folder: Path) -> list[dict[str, str]]:
