@@ -68,8 +68,8 @@ def image_grid(
     columns = min(columns, n)
     rows = -(-n // columns)
     step = height / width + (0.42 if labels is not None else 0.12)  # one picture is one unit wide
-    scale = min(0.95, 10.5 / columns)
-    size = (max(columns * 1.12 * scale, 2.2), rows * step * scale + (0.45 if title else 0.1))
+    scale = min(1.6, 9.5 / columns)  # inches: few pictures are drawn larger
+    size = (max(columns * 1.12 * scale, 2.2), (rows * step - 0.1) * scale + (0.45 if title else 0.1))
     ax = styled_axes(ax, title, size)
     top = 255 if np.issubdtype(pictures.dtype, np.integer) or pictures.max() > 1 else 1
     for k, picture in enumerate(pictures):
@@ -79,7 +79,7 @@ def image_grid(
         if labels is not None:
             text = ax.text(x + 0.5, y + height / width + 0.06, str(labels[k]), ha="center", va="top", fontsize=9)
             text.set(color=ORANGE if marked[k] else INK, fontweight="bold" if marked[k] else "normal")
-    ax.set(xlim=(-0.05, columns * 1.12 - 0.07), ylim=(rows * step, -0.05), aspect="equal")
+    ax.set(xlim=(-0.05, columns * 1.12 - 0.07), ylim=(rows * step - 0.1, -0.05), aspect="equal")
     ax.set_axis_off()
     return ax
 
