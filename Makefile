@@ -141,7 +141,7 @@ stage "ruff check" $(BIN)/ruff check .
 stage "ruff format" $(BIN)/ruff format --check .
 stage "mypy" $(BIN)/mypy
 stage "unit and contract tests" $(BIN)/python -m pytest --durations 10
-stage "notebooks as stored" $(BIN)/python -m pytest tests/test_notebooks_run.py -m notebooks -p no:randomly --durations 0
+stage "notebooks as stored" $(BIN)/python -m pytest tests/test_install.py tests/test_notebooks_run.py -m notebooks -p no:randomly --durations 0
 if chromium; then
   stage "browser" $(BIN)/python -m pytest tests/browser -m browser -p no:randomly --durations 0
 elif [ -n "$${CI:-}" ]; then
