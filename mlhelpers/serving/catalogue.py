@@ -80,7 +80,7 @@ class Catalogue:
         if model in self._folders:
             only = self._folders[model]
             if version not in (None, only.name):
-                raise UnknownModelError(f"There is no version {version[:200]!r} of {model!r}. Known: {only.name}.")
+                raise UnknownModelError(f"There is no {model} version {version[:200]!r}. Known: {only.name}.")
             return only
         stamp = self._stamp(model)
         known = self._resolved.get((model, version))

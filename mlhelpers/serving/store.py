@@ -265,7 +265,7 @@ class ModelStore:
             raise UnknownModelError(f"The model {model!r} has no version yet. {create}")
         folder = self.root / model / "versions" / name
         if not _NAME.fullmatch(name) or not folder.is_dir():
-            raise self._unknown(f"version of the model {model!r}", name, self._version_names(model), "")
+            raise self._unknown(f"{model} version", name, self._version_names(model), "")
         document = _read(folder / "version.json")
         metrics = document.get("metrics")
         return Version(

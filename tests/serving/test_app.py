@@ -174,7 +174,7 @@ def test_404_names_what_there_is(shared_server: RunningServer) -> None:
     path = ask(shared_server, "GET", "/models")[1]["error"]
 
     assert model == "There is no model 'tinny'. Known: tiny."
-    assert version == "There is no version 'v2' of 'tiny'. Known: v1."
+    assert version == "There is no tiny version 'v2'. Known: v1."
     assert "POST /v1/models/MODEL:predict" in path
 
 

@@ -51,7 +51,7 @@ def test_the_server_follows_the_store(server: RunningServer, tiny_export: Path) 
     assert _answered_by(server, "MNIST") == "v2"
 
     store.delete_version("MNIST", "v1")
-    assert "no version of the model 'MNIST' 'v1'" in _answered_by(server, "MNIST/versions/v1")
+    assert "no MNIST version 'v1'" in _answered_by(server, "MNIST/versions/v1")
     assert _answered_by(server, "MNIST") == "v2"
 
     store.delete_version("MNIST", "v2")

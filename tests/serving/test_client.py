@@ -51,7 +51,7 @@ def test_the_error_is_the_servers_own(shared_server: RunningServer) -> None:
 def test_an_unknown_model_is_refused_when_connecting(shared_server: RunningServer) -> None:
     with pytest.raises(UnknownModelError, match=r"answered 404: There is no model 'tinny'\. Known: tiny"):
         serving.connect("tinny", address=shared_server.address)
-    with pytest.raises(UnknownModelError, match="There is no version 'v2' of 'tiny'"):
+    with pytest.raises(UnknownModelError, match="There is no tiny version 'v2'"):
         serving.connect("tiny", "v2", shared_server.address)
 
 

@@ -61,7 +61,7 @@ def test_a_relative_folder_is_found_where_the_store_has_no_such_name(
 def test_an_unknown_name_says_what_the_store_and_the_disk_lack(store: serving.ModelStore) -> None:
     with pytest.raises(ModelError, match=r"no model 'MNITS'\. Did you mean 'MNIST'\?.* no folder 'MNITS' either"):
         serving.load("MNITS")
-    with pytest.raises(ModelError, match=r"no version of the model 'MNIST' 'v7'.*Known: v1"):
+    with pytest.raises(ModelError, match=r"no MNIST version 'v7'.*Known: v1"):
         serving.load("MNIST/v7")
 
 

@@ -104,7 +104,7 @@ def test_malformed_names_are_refused(store: serving.ModelStore, tiny_export: Pat
         store.create_version("MNIST", name, tiny_export)
     with pytest.raises(UnknownModelError, match="There is no model"):
         store.version(name)
-    with pytest.raises(UnknownModelError, match="There is no version of the model 'MNIST'"):
+    with pytest.raises(UnknownModelError, match="There is no MNIST version"):
         store.version("MNIST", name)
 
 
@@ -141,7 +141,7 @@ def test_of_many_at_once_one_wins_and_the_others_are_told(store: serving.ModelSt
 def test_unknown_names_are_refused_with_the_nearest(store: serving.ModelStore, tiny_export: Path) -> None:
     with pytest.raises(UnknownModelError, match=r"no model 'MNITS'\. Did you mean 'MNIST'\?.*mlhelpers models create"):
         store.create_version("MNITS", "v2", tiny_export)
-    with pytest.raises(UnknownModelError, match=r"no version of the model 'MNIST' 'v11'\. Did you mean 'v1'\?"):
+    with pytest.raises(UnknownModelError, match=r"no MNIST version 'v11'\. Did you mean 'v1'\?"):
         store.set_default("MNIST", "v11")
 
 

@@ -1,0 +1,71 @@
+from __future__ import annotations
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+import yaml
+
+from mlhelpers import serving
+from mlhelpers.cli import main
+
+
+def run(*words: str) -> int:
+    with pytest.raises(SystemExit) as stopped:
+        main(list(words))
+    return int(stopped.value.code or 0)
+
+
+def test_versions_are_made_listed_described_and_deleted(tiny_export: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    serving.ModelStore().create_model("MNIST")
+
+    assert run("versions", "create", "v1", "--model", "MNIST", "--origin", str(tiny_export)) == 0
+    assert capsys.readouterr() == ("Created the version v1 of MNIST, its default.\n", "")
+    assert run("versions", "create", "v2", "--model", "MNIST", "--origin", str(tiny_export)) == 0
+    assert capsys.readouterr().out == "Created the version v2 of MNIST.\n"
+
+    assert run("versions", "list", "--model", "MNIST") == 0
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert rows == [["NAME", "DEPLOYMENT_URI", "STATE"], *[[name, str(tiny_export), "READY"] for name in ("v1", "v2")]]
+
+    assert run("versions", "set-default", "v2", "--model", "MNIST") == 0
+    assert capsys.readouterr().out == "v2 is now the default version of MNIST.\n"
+    assert run("versions", "describe", "v2", "--model", "MNIST") == 0
+    assert yaml.safe_load(capsys.readouterr().out)["isDefault"] is True
+
+    assert run("versions", "delete", "v1", "--model", "MNIST", "-y") == 0
+    assert run("versions", "list", "--model", "MNIST", "--format", "json") == 0
+    listed = json.loads(capsys.readouterr().out.partition("\n")[2])
+    assert [one["name"] for one in listed] == ["v2"]
+
+
+def test_the_newest_export_is_taken_and_said(
+    store: serving.ModelStore, tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(tiny_export, tmp_path / "Servo" / "17")
+
+    assert run("versions", "create", "v2", "--model", "MNIST", "--origin", str(tmp_path / "Servo")) == 0
+
+    assert capsys.readouterr().err == f"Took the newest export: {tmp_path / 'Servo' / '17'}\n"
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["create", "v-2", "--model", "MNIST", "--origin", "."], 2, "'v-2' is no version name"),
+        (["create", "v1", "--model", "MNIST", "--origin", "."], 1, "has a version 'v1' already"),
+        (["create", "v2", "--model", "MNIST", "--origin", "/nowhere"], 1, "'/nowhere' does not exist"),
+        (["create", "v2", "--model", "MNIST", "--origin", "gs://my-bucket/x"], 1, "'gs://my-bucket/x' does not exist"),
+        (["create", "v2", "--model", "MNITS", "--origin", "."], 1, "Did you mean 'MNIST'?"),
+        (["create", "v2", "--origin", "."], 2, "Missing option '--model'"),
+        (["set-default", "v2", "--model", "MNIST"], 1, "There is no MNIST version 'v2'. Known: v1."),
+        (["describe", "v2", "--model", "MNIST"], 1, "There is no MNIST version 'v2'. Known: v1."),
+        (["list", "--model", "other"], 1, "There is no model 'other'"),
+    ],
+)
+def test_wrong_words_are_refused(
+    store: serving.ModelStore, words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("versions", *words) == code
+    assert message in capsys.readouterr().err
