@@ -102,6 +102,7 @@ fi
 rm -f $(VENV)/ready
 count="$$(grep -c '==' requirements.lock)"
 echo "Installing from requirements.lock ($$count pinned packages, about 2 GB on disk; a minute or a few, the first time) ..."
+# the lock is complete, so nothing beside it is looked for (--no-deps);
 # the installer itself is one of the pinned packages; pip fetches it, so whatever mirror pip is set to is used
 sed -n '/^uv==/,/^[a-z]/{/^uv==/p;/^ /p;}' requirements.lock > $(VENV)/installer.txt
 index="$${PIP_INDEX_URL:-$$($(BIN)/python -m pip config get global.index-url 2>/dev/null || true)}"
@@ -109,11 +110,11 @@ if [ -n "$$index" ] && [ -z "$${UV_DEFAULT_INDEX:-}" ]; then export UV_DEFAULT_I
 quiet=--quiet
 [ -t 1 ] && quiet=
 if $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(VENV)/installer.txt &&
-   $(BIN)/uv pip install $$quiet --python $(BIN)/python --require-hashes -r requirements.lock; then
+   $(BIN)/uv pip install $$quiet --python $(BIN)/python --require-hashes --no-deps -r requirements.lock; then
   :
 else
   echo "The quick installer could not; going on with pip, which takes some minutes ..."
-  $(BIN)/python -m pip install --require-hashes -r requirements.lock
+  $(BIN)/python -m pip install --require-hashes --no-deps -r requirements.lock
 fi
 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
 echo "$$stamp" > $(VENV)/ready.part

@@ -64,7 +64,9 @@ def test_the_first_make_installs_from_the_lock_with_hashes(place: _Place) -> Non
     done = place.make()
 
     assert done.returncode == 0, done.stderr
-    assert place.called("uv pip install --quiet --python .venv/bin/python --require-hashes -r requirements.lock")
+    assert place.called(
+        "uv pip install --quiet --python .venv/bin/python --require-hashes --no-deps -r requirements.lock"
+    )
     assert place.called("--require-hashes --no-deps -r .venv/installer.txt")
     assert place.called("-m pip install --quiet --no-deps --no-build-isolation --editable .")
 
@@ -114,7 +116,7 @@ def test_where_the_quick_installer_fails_pip_does_it_with_hashes(place: _Place) 
 
     assert done.returncode == 0
     assert "going on with pip" in done.stdout
-    assert place.called("-m pip install --require-hashes -r requirements.lock")
+    assert place.called("-m pip install --require-hashes --no-deps -r requirements.lock")
 
 
 def test_a_set_up_that_broke_off_is_taken_up_again(place: _Place) -> None:
