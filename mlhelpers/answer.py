@@ -39,7 +39,8 @@ STYLE = """<style>
 .mlh-buttons .jupyter-button:focus-visible { outline: 2px solid var(--mlh-win); outline-offset: 2px; }
 .mlh-buttons .jupyter-button:disabled { opacity: .45; }
 .mlh-pad .widget-html, .mlh-pad .widget-html-content { overflow: visible; height: auto; line-height: 1.3; }
-.mlh-answer { font-family: var(--jp-ui-font-family, system-ui, sans-serif); color: var(--mlh-text); width: 380px; }
+.mlh-answer { font-family: var(--jp-ui-font-family, system-ui, sans-serif); color: var(--mlh-text); width: 380px;
+  max-width: 100%; }
 .mlh-top { display: flex; gap: 22px; align-items: center; height: 126px; }
 .mlh-digit { font-size: 116px; line-height: 116px; font-weight: 700; min-width: 88px; text-align: center;
   color: var(--mlh-win); font-variant-numeric: tabular-nums; }
@@ -50,8 +51,10 @@ STYLE = """<style>
 .mlh-view img { display: block; width: 112px; height: 112px; image-rendering: pixelated; border-radius: 8px;
   margin-bottom: 5px; background: #000; }
 .mlh-bars { display: flex; gap: 7px; height: 158px; margin-top: 18px; border-bottom: 1px solid var(--mlh-line); }
-.mlh-bar { flex: 1; display: flex; flex-direction: column; justify-content: flex-end; text-align: center; }
-.mlh-bar span { font-size: 11px; color: var(--mlh-soft); white-space: nowrap; font-variant-numeric: tabular-nums; }
+.mlh-bar { flex: 1 1 0; min-width: 0; display: flex; flex-direction: column; justify-content: flex-end;
+  text-align: center; }
+.mlh-bar span { font-size: 11px; margin: 0 -9px; color: var(--mlh-soft); white-space: nowrap;
+  font-variant-numeric: tabular-nums; }
 .mlh-bar i { display: block; min-height: 2px; border-radius: 5px 5px 0 0; background: var(--mlh-bar); }
 .mlh-win i { background: var(--mlh-win); }
 .mlh-win span { color: var(--mlh-win); font-weight: 700; }
@@ -82,7 +85,7 @@ def answer_html(picture: npt.NDArray[np.float32], probabilities: Sequence[float]
         True
     """
     return (
-        f'<div class="mlh-answer"><div class="mlh-top">{_digit(probabilities)}{_view(picture)}</div>'
+        f'<div class="mlh-answer"><div class="mlh-top">{_digit(picture, probabilities)}{_view(picture)}</div>'
         f"{_bars(probabilities)}</div>"
     )
 
@@ -106,16 +109,14 @@ def drawing_svg(strokes: Sequence[npt.NDArray[np.float64]], size: int, pen: floa
     )
 
 
-def _digit(probabilities: Sequence[float] | None) -> str:
+def _digit(picture: npt.NDArray[np.float32], probabilities: Sequence[float] | None) -> str:
     """Show the digit with a word on how sure the network is, spoken aloud by a screen reader when it changes."""
     if probabilities is None:
-        words = "Draw a digit from 0 to 9 on the paper."
+        words = "There is no answer." if picture.any() else "Draw a digit from 0 to 9 on the paper."
         return f'<div class="mlh-digit mlh-none">?</div><div class="mlh-words" aria-live="polite">{words}</div>'
     second, first = (int(digit) for digit in np.argsort(probabilities)[-2:])
-    doubt = probabilities[first] < _SURE
-    words = f"or a {second}: {_percent(probabilities[second])}" if doubt else "sure"
-    if doubt:
-        words = f"perhaps, {words}"
+    is_sure = probabilities[first] >= _SURE
+    words = "sure" if is_sure else f"perhaps; or a {second} ({_percent(probabilities[second])})"
     return (
         f'<div class="mlh-digit" data-digit="{first}">{first}</div><div class="mlh-words" aria-live="polite">'
         f"<b>{_percent(probabilities[first])}</b>{words}</div>"

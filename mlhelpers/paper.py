@@ -99,7 +99,7 @@ class Paper:
             return
         self.pen.append((float(x), float(y)))
         with _batch():
-            self._line(self.pen[-2:])
+            self._line(self.pen[-3:])
         self._on_move()
 
     def _up(self, x: float | None = None, y: float | None = None) -> None:
@@ -108,7 +108,7 @@ class Paper:
         if x is not None and y is not None and (x, y) != self.pen[-1]:
             self.pen.append((min(max(float(x), 0.0), self.size), min(max(float(y), 0.0), self.size)))
             with _batch():
-                self._line(self.pen[-2:])
+                self._line(self.pen[-3:])
         stroke, self.pen = self.pen, None
         self._on_stroke(stroke)
 
@@ -160,7 +160,7 @@ class Paper:
     def _line(self, points: Sequence[Any] | npt.NDArray[np.float64]) -> None:
         """Draw a line with round ends; a single point becomes a dot."""
         if len(points) > 1:
-            self.canvas.stroke_lines(np.asarray(points, dtype=np.float64))
+            self.canvas.stroke_lines(_rounded(np.asarray(points, dtype=np.float64), self.size / 30))
         else:
             x, y = points[0]
             self.canvas.fill_circle(float(x), float(y), self.pen_width / 2)
@@ -179,6 +179,21 @@ class Paper:
             self.canvas.global_alpha = float(picture[row, column])
             self.canvas.fill_rect(float(column * side), float(row * side), side, side)
         self.canvas.global_alpha = 1.0
+
+
+def _rounded(points: npt.NDArray[np.float64], reach: float) -> npt.NDArray[np.float64]:
+    """Bend the corners of a line into curves that begin at most `reach` before a corner: what was told is kept."""
+    if len(points) < 3:
+        return points
+    corner = points[1:-1]
+    to_last, to_next = points[:-2] - corner, points[2:] - corner
+    before, after = (
+        corner + way * np.minimum(0.5, reach / np.maximum(np.hypot(way[:, 0], way[:, 1]), 1e-9))[:, None]
+        for way in (to_last, to_next)
+    )
+    t = np.linspace(0, 1, 6)[None, :, None]
+    curves = (1 - t) ** 2 * before[:, None] + 2 * t * (1 - t) * corner[:, None] + t**2 * after[:, None]
+    return np.concatenate([points[:1], curves.reshape(-1, 2), points[-1:]])
 
 
 @contextmanager

@@ -205,6 +205,7 @@ class DigitPad(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         with self._lock:
             if self._is_on_paper:
                 self._recognise()
+                self._paper.redraw(self.strokes)  # smoother than the pen could draw it, not knowing its next point
             else:
                 self._show(None)
 
