@@ -12,18 +12,28 @@ May import `errors`, `settings` and `storage`; it knows a trainer by its module 
 from __future__ import annotations
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from mlhelpers.errors import UsageError, unknown_name
-from mlhelpers.jobs.base import Backend, JobSpec, JobState, Plan
-from mlhelpers.jobs.job import Job
 from mlhelpers.settings import current
+
+if TYPE_CHECKING:
+    from mlhelpers.jobs.base import Backend, JobSpec, JobState, Plan
+    from mlhelpers.jobs.job import Job
 
 __all__ = ["BACKENDS", "Job", "JobSpec", "JobState", "Plan", "attach", "backend", "list_jobs", "plan", "run", "submit"]
 
 BACKENDS = {
     "local": "mlhelpers.jobs.local",
 }
+_NAMES = dict.fromkeys(("JobSpec", "JobState", "Plan"), "mlhelpers.jobs.base") | {"Job": "mlhelpers.jobs.job"}
+
+
+def __getattr__(name: str) -> Any:
+    """Import a class when it is first named: the supervisor, which has to start at once, needs none of them."""
+    if name in _NAMES:
+        return getattr(importlib.import_module(_NAMES[name]), name)
+    raise AttributeError(f"module 'mlhelpers.jobs' has no attribute {name!r}")
 
 
 def backend(name: str | None = None) -> Backend:
@@ -68,6 +78,8 @@ def submit(spec: JobSpec, backend: str | None = None) -> Job:
 
     Taught in notebook 05.
     """
+    from mlhelpers.jobs.job import Job
+
     place = _backend(backend)
     place.submit(place.plan(spec))
     return Job(spec.name, place)
@@ -99,6 +111,8 @@ def attach(handle_or_name: str) -> Job:
         UsageError: The handle is malformed or names an unknown backend.
         JobError: There is no such job.
     """
+    from mlhelpers.jobs.job import Job
+
     place, separator, name = handle_or_name.partition("://")
     if not separator:
         place, name = "", handle_or_name

@@ -13,6 +13,7 @@ from types import FrameType
 from mlhelpers.jobs import processes
 from mlhelpers.jobs.base import JobSpec
 from mlhelpers.jobs.environment import base_environment, python_path, trainer_arguments, trainer_environment
+from mlhelpers.jobs.identity import TOKEN_VARIABLE, die_with_parent
 from mlhelpers.jobs.package import check_module, package_folder
 
 __all__ = ["run_foreground"]
@@ -47,7 +48,7 @@ def run_foreground(spec: JobSpec) -> int:
     words = trainer_arguments(spec.words, job_dir)
     token = secrets.token_hex(16)
     environment = base_environment() | trainer_environment(spec.module, words, job_dir) | dict(spec.env)
-    environment |= {"PYTHONPATH": python_path([], spec.env), processes.TOKEN_VARIABLE: token}
+    environment |= {"PYTHONPATH": python_path([], spec.env), TOKEN_VARIABLE: token}
     sys.stdout.flush()
     before = {number: signal.signal(number, _ask) for number in (signal.SIGTERM, signal.SIGHUP)}
     try:
@@ -55,7 +56,7 @@ def run_foreground(spec: JobSpec) -> int:
             [sys.executable, "-m", spec.module, *words],
             cwd=cwd,
             env=environment,
-            preexec_fn=processes.die_with_parent,
+            preexec_fn=die_with_parent,
         )
         code = _wait(trainer, token)
     finally:

@@ -11,8 +11,8 @@ from typing import Any
 from mlhelpers.errors import UsageError
 from mlhelpers.jobs.base import SCALE_TIERS, JobSpec, Plan
 from mlhelpers.jobs.environment import absolute, python_path, trainer_arguments, trainer_environment
+from mlhelpers.jobs.identity import TOKEN_VARIABLE
 from mlhelpers.jobs.package import check_module, copy_package, package_folder
-from mlhelpers.jobs.processes import TOKEN_VARIABLE
 from mlhelpers.jobs.supervisor import OUTCOME_BYTES
 from mlhelpers.settings import current
 

@@ -34,6 +34,7 @@ from mlhelpers.errors import JobError, unknown_name
 from mlhelpers.jobs import processes
 from mlhelpers.jobs.base import Backend, JobSpec, JobState, Plan
 from mlhelpers.jobs.environment import base_environment, python_path
+from mlhelpers.jobs.identity import TOKEN_VARIABLE, machine
 from mlhelpers.jobs.launch import fill_folder, local_plan, make_job_dir
 from mlhelpers.jobs.store import FINAL, Store
 from mlhelpers.settings import home_folder
@@ -233,7 +234,7 @@ class LocalBackend(Backend):
 
     def _start_supervisor(self, name: str, token: str, lock: int) -> None:
         folder = self._folder / name
-        environment = base_environment() | {"PYTHONPATH": python_path(), processes.TOKEN_VARIABLE: token}
+        environment = base_environment() | {"PYTHONPATH": python_path(), TOKEN_VARIABLE: token}
         with open(folder / "supervisor.log", "ab") as output:
             done = subprocess.run(
                 [sys.executable, "-m", "mlhelpers.jobs.supervisor", str(folder), str(lock)],
@@ -294,7 +295,7 @@ def _epitaph(row: Mapping[str, Any], has_folder: bool) -> tuple[str, str, None]:
             "The submission was interrupted before the trainer was started. Submit again under another name.",
             None,
         )
-    if not supervisor.startswith(processes.machine()):
+    if not supervisor.startswith(machine()):
         return "FAILED", "The machine was restarted while the job ran, so it did not finish.", None
     pid = supervisor.split("/")[-2]
     message = (

@@ -1,76 +1,22 @@
-"""Processes told apart for certain, and stopped with everything they started. Needs psutil alone.
+"""The processes of a job: found by a token in their environment, and stopped with everything they started.
 
-A process number is used again by the system; an identity is not: it holds the machine's boot, the container, the
-number and the moment of start. What a job started is found by a token in its environment, which every descendant
-inherits, whatever session or parent it has moved to.
+Every descendant inherits the token, whatever session or parent it has moved to.
 """
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
-import sys
 import time
 from collections.abc import Callable
-from functools import cache
-from pathlib import Path
 
 import psutil
 
-__all__ = [
-    "TOKEN_VARIABLE",
-    "adopt_orphans",
-    "die_with_parent",
-    "find",
-    "identity",
-    "machine",
-    "of_token",
-    "stop",
-    "tree",
-    "wake",
-]
+from mlhelpers.jobs.identity import TOKEN_VARIABLE, identity
 
-TOKEN_VARIABLE = "MLHELPERS_JOB_TOKEN"  # noqa: S105  # a mark to recognise processes by, not a secret
+__all__ = ["find", "of_token", "stop", "tree", "wake"]
+
 _POLL_S = 0.02
-_DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
-_SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
-# loaded here, for between fork and exec a child should do next to nothing
-_LINUX = sys.platform == "linux"
-_libc = ctypes.CDLL(None) if _LINUX else None
-
-
-def die_with_parent() -> None:
-    """Have the kernel kill the calling process when its parent is killed (Linux); meant as a Popen's preexec_fn."""
-    if _libc is not None:
-        _libc.prctl(_DEATH_SIGNAL, signal.SIGKILL, 0, 0, 0)
-
-
-def adopt_orphans() -> None:
-    """Have grandchildren whose parent ended come to this process (Linux), so that none is lost sight of."""
-    if _libc is not None:
-        _libc.prctl(_SUBREAPER, 1, 0, 0, 0)
-
-
-@cache
-def machine() -> str:
-    """Return a text that names this boot of this machine, and the container's own process numbers."""
-    if _LINUX:
-        boot = Path("/proc/sys/kernel/random/boot_id").read_text().strip()
-        return f"{boot}/{os.stat('/proc/self/ns/pid').st_ino}"
-    return f"boot{psutil.boot_time():.0f}"
-
-
-def identity(pid: int) -> str:
-    """Return a text that names one running process for ever.
-
-    Raises:
-        ProcessLookupError: There is no such process.
-    """
-    try:
-        return f"{machine()}/{pid}/{_started(pid)}"
-    except (psutil.NoSuchProcess, FileNotFoundError) as error:
-        raise ProcessLookupError(f"there is no process {pid}") from error
 
 
 def find(known: str) -> psutil.Process | None:
@@ -155,12 +101,6 @@ def _token(process: psutil.Process) -> str | None:
     except (psutil.Error, OSError):
         return None
     return token
-
-
-def _started(pid: int) -> str:
-    if _LINUX:  # in clock ticks since boot, which no change of the clock moves
-        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[19]
-    return f"{psutil.Process(pid).create_time():.2f}"
 
 
 def _lives(process: psutil.Process) -> bool:

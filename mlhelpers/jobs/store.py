@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import os
-import secrets
 import sqlite3
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -78,7 +77,7 @@ class Store:
 
     def _create(self) -> None:
         """Make the whole database aside and link it into place, so that no process meets one without its tables."""
-        aside = self.folder / f".jobs.{secrets.token_hex(4)}.sqlite"
+        aside = self.folder / f".jobs.{os.urandom(4).hex()}.sqlite"
         database = sqlite3.connect(aside, isolation_level=None)
         try:
             database.execute("PRAGMA journal_mode = WAL")

@@ -20,15 +20,13 @@ import signal
 import subprocess
 import sys
 import time
-import traceback
-from dataclasses import asdict, dataclass
 from pathlib import Path
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlhelpers.errors import JobError
-from mlhelpers.jobs import processes
 from mlhelpers.jobs.hints import cause, ending, last_lines
+from mlhelpers.jobs.identity import adopt_orphans, die_with_parent, identity
 from mlhelpers.jobs.store import Store
 
 __all__ = ["OUTCOME_BYTES", "Outcome", "main"]
@@ -41,8 +39,7 @@ _LOOK_S = 1.0
 _LEFTOVER_GRACE_S = 2.0
 
 
-@dataclass
-class Outcome:
+class Outcome(NamedTuple):
     """How a job ended: the final state, what to tell the user, and the exit code (negative: a signal)."""
 
     state: str
@@ -60,7 +57,7 @@ def main() -> None:
     try:
         outcome = supervisor.run()
     except BaseException as error:  # whatever it is, the job must not seem to run on
-        traceback.print_exc()
+        sys.excepthook(type(error), error, error.__traceback__)
         outcome = Outcome("FAILED", f"The job could not be looked after: {type(error).__name__}: {error}")
     supervisor.end(outcome)
 
@@ -76,25 +73,24 @@ class _Supervisor:
 
     def run(self) -> Outcome:
         wake = self._listen()
-        me = processes.identity(os.getpid())
+        me = identity(os.getpid())
         if not self.store.move(self.name, "PREPARING", ("QUEUED",), supervisor=me):
             return Outcome("CANCELLED")
-        processes.adopt_orphans()
+        adopt_orphans()
         try:
             replica = self._start()
         except OSError as error:
             return Outcome("FAILED", f"The trainer could not be started: {error.strerror or error}.")
-        self.store.started(self.name, "master-replica-0", processes.identity(replica.pid))
+        self.store.started(self.name, "master-replica-0", identity(replica.pid))
         exit_code = self._watch(replica, wake)
-        processes.stop(self._members, _LEFTOVER_GRACE_S)
+        self._stop_all(_LEFTOVER_GRACE_S)
         if self.stopped_for is not None:
-            self.stopped_for.exit_code = exit_code
-            return self.stopped_for
+            return self.stopped_for._replace(exit_code=exit_code)
         return self._judge(exit_code)
 
     def end(self, outcome: Outcome) -> None:
         """Stop what is left and record the end; in the place kept for it where the disk is full."""
-        processes.stop(self._members, _LEFTOVER_GRACE_S)
+        self._stop_all(_LEFTOVER_GRACE_S)
         for attempt in range(3):
             try:
                 self.store.finish(self.name, outcome.state, outcome.message, outcome.exit_code)
@@ -132,7 +128,7 @@ class _Supervisor:
                 cwd=cwd,
                 env=environment,
                 start_new_session=True,
-                preexec_fn=processes.die_with_parent,
+                preexec_fn=die_with_parent,
             )
 
     def _watch(self, replica: subprocess.Popen[bytes], wake: int) -> int:
@@ -144,7 +140,7 @@ class _Supervisor:
                 return exit_code
             if self.stopped_for is None and (reason := self._asked_to_stop()):
                 self.stopped_for = reason
-                processes.stop(self._members, self.launch["grace_s"])
+                self._stop_all(self.launch["grace_s"])
                 continue
             select.select([wake], [], [], _LOOK_S)
             _drain(wake)
@@ -163,7 +159,14 @@ class _Supervisor:
             return Outcome("FAILED", f"The job was ended from outside ({name}), as when the machine is shut down.")
         return None
 
+    def _stop_all(self, grace_s: float) -> None:
+        from mlhelpers.jobs import processes  # its psutil is slow to import: not before the trainer has started
+
+        processes.stop(self._members, grace_s)
+
     def _members(self) -> list[Any]:
+        from mlhelpers.jobs import processes
+
         found = {process.pid: process for process in processes.tree(os.getpid(), self.launch["token"])}
         found |= {process.pid: process for process in processes.of_token(self.launch["token"])}
         return list(found.values())
@@ -215,7 +218,7 @@ def _has_no_room(folder: Path) -> bool:
 
 def _write_in_place(path: Path, outcome: Outcome) -> None:
     """Overwrite the bytes that are there already: this needs no room on the disk."""
-    values = asdict(outcome)
+    values = outcome._asdict()
     text = json.dumps(values).encode()
     if len(text) > OUTCOME_BYTES:
         text = json.dumps(values | {"message": (outcome.message or "")[: OUTCOME_BYTES // 12]}).encode()

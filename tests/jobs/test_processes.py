@@ -11,34 +11,35 @@ from collections.abc import Iterator
 import pytest
 
 from mlhelpers.jobs import processes
+from mlhelpers.jobs.identity import TOKEN_VARIABLE, identity
 
 _STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
 
 
 @pytest.fixture
 def sleeper() -> Iterator[subprocess.Popen[bytes]]:
-    process = subprocess.Popen(["sleep", "60"], env=os.environ | {processes.TOKEN_VARIABLE: "token-of-this-test"})
+    process = subprocess.Popen(["sleep", "60"], env=os.environ | {TOKEN_VARIABLE: "token-of-this-test"})
     yield process
     process.kill()
     process.wait()
 
 
 def test_a_process_is_found_by_its_identity(sleeper: subprocess.Popen[bytes]) -> None:
-    found = processes.find(processes.identity(sleeper.pid))
+    found = processes.find(identity(sleeper.pid))
 
     assert found is not None
     assert found.pid == sleeper.pid
 
 
 def test_the_same_number_with_another_start_is_another_process(sleeper: subprocess.Popen[bytes]) -> None:
-    known = processes.identity(sleeper.pid)
+    known = identity(sleeper.pid)
 
     assert processes.find(known.rpartition("/")[0] + "/1") is None
     assert processes.find("another-boot" + known[12:]) is None
 
 
 def test_a_process_that_has_ended_is_not_found_even_before_it_is_collected(sleeper: subprocess.Popen[bytes]) -> None:
-    known = processes.identity(sleeper.pid)
+    known = identity(sleeper.pid)
 
     sleeper.kill()
     time.sleep(0.2)
@@ -53,7 +54,7 @@ def test_a_text_that_is_no_identity_finds_nothing(text: str) -> None:
 
 def test_a_process_that_never_was_has_no_identity() -> None:
     with pytest.raises(ProcessLookupError, match="there is no process"):
-        processes.identity(2**22 + 1)
+        identity(2**22 + 1)
 
 
 def test_processes_are_found_by_their_token(sleeper: subprocess.Popen[bytes]) -> None:
@@ -64,7 +65,7 @@ def test_processes_are_found_by_their_token(sleeper: subprocess.Popen[bytes]) ->
 def test_stop_kills_what_does_not_end_by_itself() -> None:
     stubborn = subprocess.Popen(
         [sys.executable, "-c", _STUBBORN],
-        env=os.environ | {processes.TOKEN_VARIABLE: "stubborn"},
+        env=os.environ | {TOKEN_VARIABLE: "stubborn"},
         stdout=subprocess.PIPE,
     )
     assert stubborn.stdout is not None

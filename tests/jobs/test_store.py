@@ -72,7 +72,7 @@ from mlhelpers import jobs
 try:
     jobs.submit(jobs.JobSpec("first", "json.tool", args=["--help"]))
     print("won")
-except jobs.job.JobError as error:
+except Exception as error:
     print("lost" if "is taken" in str(error) else error)
 """
     done = _many(code, 5)
