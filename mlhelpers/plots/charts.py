@@ -98,7 +98,8 @@ def compare(
     ax = styled_axes(ax, title, (7.5, 0.9 + 0.42 * len(values)), f"{quantity} ({unit})", grid="x")
     colours = [BLUE if not highlight or name == highlight else DULL for name in values]
     bars = ax.barh(list(values), list(values.values()), color=colours, height=0.66)
-    ax.bar_label(bars, [f" {value:,.4g} {unit}" for value in values.values()], fontsize=9, color=INK)
+    digits = 0 if max(values.values()) >= 1000 else 2
+    ax.bar_label(bars, [f" {value:,.{digits}f} {unit}" for value in values.values()], fontsize=9, color=INK)
     ax.invert_yaxis()
     ax.set_xlim(0, max(values.values()) * 1.16)
     ax.tick_params(axis="y", length=0)
