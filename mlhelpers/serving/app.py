@@ -27,7 +27,7 @@ from typing import Any
 
 from mlhelpers.errors import MLHelpersError, PredictionError
 from mlhelpers.serving.catalogue import Catalogue, Served
-from mlhelpers.serving.store import UnknownModelError, Version
+from mlhelpers.serving.resources import UnknownModelError, Version
 from mlhelpers.serving.wire import RefusedError, as_json, error_text, parse_request, predictions_json
 
 __all__ = ["DEFAULT_MAX_BYTES", "PredictionApp"]

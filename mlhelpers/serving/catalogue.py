@@ -12,8 +12,9 @@ from typing import Any
 
 from mlhelpers.serving.exports import find_export
 from mlhelpers.serving.model import LoadedModel, load_model
+from mlhelpers.serving.resources import UnknownModelError, Version, check_name, is_name
 from mlhelpers.serving.signature import read_signature
-from mlhelpers.serving.store import ModelStore, UnknownModelError, Version, check_name, is_name
+from mlhelpers.serving.store import ModelStore
 
 __all__ = ["Catalogue", "Served"]
 

@@ -18,7 +18,8 @@ from mlhelpers import settings
 from mlhelpers.errors import ModelError, unknown_name
 from mlhelpers.serving.exports import holds_model
 from mlhelpers.serving.model import LoadedModel, load_model
-from mlhelpers.serving.store import ModelStore, UnknownModelError, split_name
+from mlhelpers.serving.resources import UnknownModelError, split_name
+from mlhelpers.serving.store import ModelStore
 
 __all__ = ["LocalPredictor", "Predictor", "load", "shipped", "to_rows"]
 

@@ -14,7 +14,7 @@ import pytest
 from mlhelpers import serving
 from mlhelpers.errors import ModelError, PredictionError, UsageError
 from mlhelpers.serving.process import RunningServer
-from mlhelpers.serving.store import UnknownModelError
+from mlhelpers.serving.resources import UnknownModelError
 
 
 @pytest.fixture

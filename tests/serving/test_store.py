@@ -14,7 +14,7 @@ import pytest
 
 from mlhelpers import serving
 from mlhelpers.errors import DataError, ModelError, UsageError
-from mlhelpers.serving.store import UnknownModelError
+from mlhelpers.serving.resources import UnknownModelError
 
 
 def _left_aside(store: serving.ModelStore) -> list[Path]:
