@@ -76,7 +76,8 @@ class LocalBackend(Backend):
 
         Raises:
             UsageError: The job dir cannot be written.
-            JobError: The name is taken, the disk is full, or the supervisor did not start.
+            DataError: The store's folder cannot be written, or has no room.
+            JobError: The name is taken, the job's folder cannot be written, or the supervisor did not start.
         """
         name = plan.spec.name
         if self._store.job(name) is not None:

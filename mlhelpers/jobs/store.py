@@ -3,14 +3,16 @@
 Each operation opens the database, does one transaction and closes it, so that nothing is shared over threads or
 forks. A final state is never overwritten: every change says from which states it may come.
 
-Imported by the supervisor, so it needs the standard library alone.
+Imported by the supervisor, so beyond the floor it needs the standard library alone.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import sqlite3
+import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -18,9 +20,11 @@ from pathlib import Path
 from typing import Any
 
 from mlhelpers.errors import JobError
+from mlhelpers.storage import write_aside
 
 __all__ = ["FINAL", "Store", "now"]
 
+_SPARE_BYTES = 1 << 20
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 _SCHEMA = """
 CREATE TABLE jobs (
@@ -68,12 +72,22 @@ class Store:
         self._spare = folder / "spare"
 
     def prepare(self) -> None:
-        """Make the database if it is not there, and put by some room for the day on which the disk is full."""
+        """Make the database if it is not there, and put by some room for the day on which the disk is full.
+
+        Raises:
+            DataError: The folder cannot be written, or has no room.
+            JobError: The database cannot be made.
+        """
         self.folder.mkdir(parents=True, exist_ok=True)
         if not self.path.exists():
             self._create()
         if not self._spare.exists():
-            self._spare.write_bytes(bytes(1 << 20))
+            with write_aside(self._spare) as aside:
+                aside.write_bytes(bytes(_SPARE_BYTES))
+
+    def given_up_bytes(self) -> int:
+        """Return how much of the disk is free only because the room put by was given up."""
+        return 0 if self._spare.exists() else _SPARE_BYTES
 
     def _create(self) -> None:
         """Make the whole database aside and link it into place, so that no process meets one without its tables."""
@@ -195,9 +209,30 @@ class Store:
     def _rows(self, query: str, values: tuple[object, ...] = ()) -> list[dict[str, Any]]:
         if not self.path.exists():
             return []
-        with self._open() as database:
+        try:
+            return self._read(self.path, query, values)
+        except JobError as error:  # reading takes some room too, for the index of the write-ahead log
+            if not _is_full(error.__cause__):
+                raise
+        self._spare.unlink(missing_ok=True)
+        try:
+            return self._read(self.path, query, values)
+        except JobError:
+            return self._read_copy(query, values)
+
+    def _read(self, path: Path, query: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
+        with self._open(path) as database:
             database.row_factory = sqlite3.Row
             return [dict(row) for row in database.execute(query, values)]
+
+    def _read_copy(self, query: str, values: tuple[object, ...]) -> list[dict[str, Any]]:
+        """Read a copy in memory, where that is to be had: on a full disk nobody writes the original meanwhile."""
+        memory = "/dev/shm"  # noqa: S108  # the folder made there has a name that nobody can guess
+        with tempfile.TemporaryDirectory(dir=memory if os.access(memory, os.W_OK) else None) as folder:
+            for ending in ("", "-wal"):
+                if (part := Path(f"{self.path}{ending}")).exists():
+                    shutil.copy(part, Path(folder, part.name))
+            return self._read(Path(folder, self.path.name), query, values)
 
     def _change(self, work: Callable[[sqlite3.Connection], bool]) -> bool:
         """Do one transaction; on a full disk once more, in the room that was put by."""
@@ -223,9 +258,9 @@ class Store:
                 raise
 
     @contextmanager
-    def _open(self) -> Iterator[sqlite3.Connection]:
+    def _open(self, path: Path | None = None) -> Iterator[sqlite3.Connection]:
         try:
-            database = sqlite3.connect(self.path, timeout=20, isolation_level=None)
+            database = sqlite3.connect(path or self.path, timeout=20, isolation_level=None)
         except sqlite3.Error as error:
             raise JobError(self._trouble(error)) from error
         try:

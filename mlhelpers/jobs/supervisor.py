@@ -176,10 +176,16 @@ class _Supervisor:
             return Outcome("SUCCEEDED", None, 0)
         lines = last_lines(_tail(self.folder / "log"))
         message = [f"The trainer {ending(exit_code)}."]
-        if hint := _FULL if _has_no_room(self.folder) else cause(exit_code, lines):
+        if hint := _FULL if self._has_no_room() else cause(exit_code, lines):
             message.append(f"Hint: {hint}")
         message += ["Its last lines:", *(f"  {line}" for line in lines)] if lines else ["It printed nothing."]
         return Outcome("FAILED", "\n".join(message), exit_code)
+
+    def _has_no_room(self) -> bool:
+        """Tell whether the log could not grow any more; then the trainer's last words are not in it either."""
+        limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
+        is_at_limit = (self.folder / "log").stat().st_size >= limit != resource.RLIM_INFINITY
+        return is_at_limit or shutil.disk_usage(self.folder).free - self.store.given_up_bytes() < _LITTLE_BYTES
 
 
 def _reap(wanted: int) -> int | None:
@@ -207,13 +213,6 @@ def _tail(log: Path) -> bytes:
     with open(log, "rb") as file:
         file.seek(max(0, os.fstat(file.fileno()).st_size - _TAIL_BYTES))
         return file.read()
-
-
-def _has_no_room(folder: Path) -> bool:
-    """Tell whether the log could not grow any more; then the trainer's last words are not in it either."""
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)[0]
-    size = (folder / "log").stat().st_size
-    return shutil.disk_usage(folder).free < _LITTLE_BYTES or size >= limit != resource.RLIM_INFINITY
 
 
 def _write_in_place(path: Path, outcome: Outcome) -> None:

@@ -224,10 +224,56 @@ def test_a_full_disk_at_submission_is_named_and_leaves_nothing(write_trainer, ho
     )
 
     assert done.returncode == 1
-    assert "JobError" in done.stderr
-    assert "ree some room" in done.stderr
+    assert "The disk seems to be full: free some room on it." in done.stderr
     assert jobs.list_jobs() == []
     assert [path for path in (home / "jobs").iterdir() if path.is_dir()] == []
+
+
+_ON_A_SMALL_DISK = """
+import json, os, sys, time
+from mlhelpers import jobs
+from mlhelpers.errors import JobError
+package, disk = sys.argv[1:]
+job = jobs.submit(jobs.JobSpec("first", "trainer.task", package_path=package, env={"DISK": disk}))
+told = ""
+try:
+    job.wait(30, progress=False)
+except JobError as error:
+    told = str(error)
+with open(os.path.join(disk, "the last byte"), "wb", buffering=0) as file:
+    try:
+        while True: file.write(bytes(512))
+    except OSError:
+        pass
+print(json.dumps([told, job.state, jobs.list_jobs()[0]["state"], os.statvfs(disk).f_bavail]))
+"""
+
+
+def test_on_a_disk_without_a_byte_left_the_state_is_told_and_true(write_trainer, tmp_path: Path) -> None:
+    package = write_trainer(
+        """
+        import os
+        file = open(os.environ["DISK"] + "/hog", "wb", buffering=0)
+        while True:
+            file.write(bytes(4096))
+        """
+    )
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    (tmp_path / "run.py").write_text(_ON_A_SMALL_DISK)
+    words = [sys.executable, str(tmp_path / "run.py"), str(package), str(disk)]
+    mount = f"mount -t tmpfs -o size=6m tmpfs {disk} && exec " + " ".join(words)
+    try:
+        subprocess.run(["unshare", "-rm", "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError):
+        pytest.skip("NOT RUN: no small disk can be mounted here (unshare -rm); the file-size tests above stand in")
+
+    env = os.environ | {"PYTHONPATH": _root(), "MLHELPERS_HOME": str(disk / "home")}
+    done = subprocess.run(["unshare", "-rm", "sh", "-c", mount], env=env, capture_output=True, text=True, check=True)
+    told, state, listed, bytes_left = json.loads(done.stdout)
+
+    assert "Hint: The disk is full: free some room" in told
+    assert (state, listed, bytes_left) == ("FAILED", "FAILED", 0)
 
 
 def test_a_log_of_a_hundred_megabytes_fills_no_memory(submit: Submit, home: Path, until: Until) -> None:
