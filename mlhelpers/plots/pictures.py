@@ -67,8 +67,8 @@ def image_grid(
         check_length("labels", labels, n, "images")
     columns = min(columns, n)
     rows = -(-n // columns)
-    step = height / width + (0.42 if labels is not None else 0.12)  # one picture is one unit wide
     scale = min(1.6, 9.5 / columns)  # inches: few pictures are drawn larger
+    step = height / width + (0.34 / scale if labels is not None else 0.12)  # one picture is one unit wide
     size = (max(columns * 1.12 * scale, 2.2), (rows * step - 0.1) * scale + (0.45 if title else 0.1))
     ax = styled_axes(ax, title, size)
     top = 255 if np.issubdtype(pictures.dtype, np.integer) or pictures.max() > 1 else 1
