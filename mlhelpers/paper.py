@@ -65,6 +65,7 @@ class Paper:
         self.canvas = Canvas(width=size, height=size)
         self.canvas.layout.width = self.canvas.layout.height = f"{size}px"
         self.canvas.add_class("mlh-paper")
+        self._elsewhere = Canvas(width=1, height=1)
         self._listen(guarded)
 
     @property
@@ -138,6 +139,9 @@ class Paper:
         """
         self._has_drawing = bool(strokes)
         with _batch():
+            # drawing elsewhere first makes ipycanvas name this canvas again: a page that was loaded again would not
+            # know which one is meant, and drop what it is told
+            self._elsewhere.clear()
             self._fresh()
             for stroke in strokes:
                 self._line(stroke)
