@@ -96,6 +96,7 @@ def claim_folder(folder: Path, hyperparameters: Any, free: Sequence[str]) -> Non
 
     Raises:
         UsageError: The folder holds a run with other settings; they are named.
+        DataError: The settings it holds are damaged.
     """
     path = folder / "hyperparameters.json"
     mine = asdict(hyperparameters)

@@ -161,7 +161,11 @@ class _Checkpoints:
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(self._folder), max_to_keep=2)
 
     def restore(self) -> tuple[int, float]:
-        """Load the newest checkpoint that can be read; return its step and training seconds (0, 0 without one)."""
+        """Load the newest checkpoint that can be read; return its step and training seconds (0, 0 without one).
+
+        Raises:
+            DataError: There are checkpoints, and none can be read.
+        """
         errors = (ValueError, AssertionError, self._tf.errors.OpError)
         last: Exception | None = None
         for path in reversed(self._manager.checkpoints):
