@@ -182,7 +182,11 @@ class _Checkpoints:
         return 0, 0.0
 
     def save(self, step: int, seconds: float) -> None:
-        """Save a checkpoint; it counts only once it is whole."""
+        """Save a checkpoint; it counts only once it is whole.
+
+        Raises:
+            DataError: It cannot be written.
+        """
         self._step.assign(step)
         self._seconds.assign(seconds)
         try:
