@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -252,6 +253,23 @@ def test_a_body_in_chunks_without_a_length_is_limited_too(shared_server: Running
 
     assert send(200_000) == 200
     assert send(2_000_000) == 413
+
+
+def test_a_body_without_end_is_not_read_to_the_end(shared_server: RunningServer) -> None:
+    connection = http.client.HTTPConnection(urlsplit(shared_server.address).netloc, timeout=30)
+    sent = []
+
+    def parts() -> Iterator[bytes]:
+        for _ in range(200):
+            sent.append(1_000_000)
+            yield b" " * 1_000_000
+
+    with contextlib.suppress(OSError):
+        connection.request("POST", "/v1/models/tiny:predict", parts(), encode_chunked=True)
+    connection.close()
+
+    assert 30_000_000 < sum(sent) < 150_000_000
+    assert predict(shared_server, {"instances": [HALF]})[0] == 200
 
 
 def test_a_caller_who_hangs_up_or_talks_nonsense_hurts_nobody(shared_server: RunningServer) -> None:

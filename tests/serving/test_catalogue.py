@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -11,7 +12,9 @@ import pytest
 import requests
 
 from mlhelpers import serving
+from mlhelpers.serving.catalogue import Catalogue
 from mlhelpers.serving.process import RunningServer
+from mlhelpers.serving.resources import UnknownModelError
 
 
 @pytest.fixture
@@ -88,3 +91,24 @@ def test_a_switch_of_the_default_fails_no_request(server: RunningServer, tiny_ex
         for turn in range(20):
             store.set_default("MNIST", f"v{turn % 2 + 1}")
             assert predictor.predict([picture]) == first
+
+
+def test_a_change_within_one_tick_of_the_clock_is_seen(store: serving.ModelStore) -> None:
+    versions = store.root / "MNIST" / "versions"
+    catalogue = Catalogue(store)
+    tick = versions.stat().st_mtime_ns
+    assert catalogue.find("MNIST", "v1").name == "v1"
+
+    store.delete_version("MNIST", "v1")
+    os.utime(versions, ns=(tick, tick))
+
+    with pytest.raises(UnknownModelError):
+        catalogue.find("MNIST", "v1")
+
+
+def test_what_has_settled_is_not_read_again(store: serving.ModelStore) -> None:
+    for path in (store.root / "MNIST" / "versions", store.root / "MNIST" / "model.json"):
+        os.utime(path, ns=(10**18, 10**18))
+    catalogue = Catalogue(store)
+
+    assert catalogue.find("MNIST") is catalogue.find("MNIST")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -145,6 +145,20 @@ def test_a_model_whose_answer_is_not_a_batch_is_named(own_export: Path) -> None:
 
     with pytest.raises(ModelError, match=r"gave 'classes' in the shape \[1\] for 2 instances"):
         cut.predict([[0.5] * 784] * 2)
+
+
+def test_thousands_of_instances_are_run_in_small_parts(tiny_export: Path) -> None:
+    model = load_model(tiny_export)
+    sizes = []
+
+    def run(name: str, arrays: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        sizes.append(len(arrays["inputs"]))
+        return {"classes": np.zeros(sizes[-1]), "probabilities": np.zeros((sizes[-1], 10))}
+
+    counted = type(model)(model.folder, model.runtime, model.signature, run)
+
+    assert counted.predict(np.zeros((1000, 784)))["probabilities"].shape == (1000, 10)
+    assert (sum(sizes), max(sizes)) == (1000, 128)
 
 
 def test_litert_keeps_quiet_and_leaves_tensorflow_alone(tiny_export: Path) -> None:

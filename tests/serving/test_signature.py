@@ -51,6 +51,17 @@ def test_name_before_keys_before_default(
     assert signature.name == chosen
 
 
+def test_the_signature_with_exactly_these_keys_is_taken() -> None:
+    tensor = {"dtype": "float32", "shape": [None]}
+    entries = {
+        name: {"inputs": dict.fromkeys(keys, tensor), "outputs": {"y": tensor}}
+        for name, keys in (("both", ["a", "b"]), ("one", ["a"]))
+    }
+    signature = parse_signature({"format": 1, "default_signature": "both", "signatures": entries})
+
+    assert signature.choose(None, frozenset({"a"})).name == "one"
+
+
 def test_an_unknown_signature_is_refused_with_the_nearest(tiny_export: Path) -> None:
     with pytest.raises(PredictionError, match=r"There is no signature 'pixel'\. Did you mean 'pixels'\?"):
         read_signature(tiny_export).choose("pixel", None)
