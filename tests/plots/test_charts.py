@@ -36,6 +36,10 @@ def test_class_balance_counts_every_class():
     assert ax.lines[0].get_ydata()[0] == 1
 
 
+def test_class_balance_shows_a_last_class_without_examples():
+    assert heights(plots.class_balance([0, 0], ["a", "b"])) == [2, 0]
+
+
 def test_class_balance_refuses_a_missing_name():
     with pytest.raises(UsageError, match="2 class names were given for 4 classes"):
         plots.class_balance([0, 1, 1, 3], ["a", "b"])
