@@ -28,9 +28,7 @@ _MAY_IMPORT = {
     "plots": {"errors"},
     "pictures": {"errors"},
     "strokes": {"errors", "pictures"},
-    "answer": {"errors"},  # how DigitPad shows a prediction
-    "paper": {"errors", "pictures", "strokes"},  # the canvas of DigitPad
-    "widget": _FLOOR | {"answer", "paper", "pictures", "serving", "strokes"},
+    "widget": _FLOOR | {"pictures", "serving", "strokes"},
     "environment": _FLOOR | {"datasets"},
     "emulator": _FLOOR | {"jobs", "tuning", "serving"},
     "detection": _FLOOR,
@@ -50,8 +48,8 @@ _AT_HOME = {
     "google.cloud": ("storage.py", "jobs/vertex.py", "serving/vertex.py", "emulator"),
     "google.auth": ("storage.py", "jobs/vertex.py", "serving/vertex.py", "emulator"),
     "google.api_core": ("storage.py", "jobs/vertex.py", "serving/vertex.py", "emulator"),
-    "ipycanvas": ("paper.py", "widget.py"),
-    "ipywidgets": ("paper.py", "widget.py"),
+    "ipycanvas": ("widget",),
+    "ipywidgets": ("widget",),
     "matplotlib": ("plots", "plots.py"),
     "fastapi": ("serving", "emulator", "detection"),
     "starlette": ("serving", "emulator", "detection"),

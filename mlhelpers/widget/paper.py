@@ -1,6 +1,6 @@
 """The paper of the drawing pad: an ipycanvas canvas, and a pen that follows mouse, stylus and finger.
 
-Knows what is drawn at the moment and how to draw it; what the strokes mean is `widget`'s business. May import `errors`.
+Knows what is drawn at the moment and how to draw it; what the strokes mean is `pad`'s business.
 """
 
 from __future__ import annotations

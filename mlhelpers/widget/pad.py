@@ -1,8 +1,7 @@
 """DigitPad: paper to draw a digit on, and beside it what a network makes of it while you watch.
 
 The strokes live in Python, never in the browser: the picture that the network gets is drawn from them by `strokes`, so
-everything works without a browser too. May import `errors`, `strokes`, `pictures`, `paper`, `answer`, and for its
-default model `serving`.
+everything works without a browser too.
 """
 
 from __future__ import annotations
@@ -18,11 +17,11 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlhelpers.answer import STYLE, answer_html, drawing_svg
 from mlhelpers.errors import MissingExtraError, PredictionError, UsageError
-from mlhelpers.paper import Paper
 from mlhelpers.pictures import Picture
 from mlhelpers.strokes import SIDE, check_strokes, from_picture, rasterize
+from mlhelpers.widget.answer import STYLE, answer_html, drawing_svg
+from mlhelpers.widget.paper import Paper
 
 try:
     import ipywidgets

@@ -520,7 +520,7 @@ def test_colab_with_its_widget_manager_gets_the_paper(monkeypatch: pytest.Monkey
     assert "google.colab" not in "".join(str(getattr(part, "value", "")) for part in everything_in(pad))
 
 
-@pytest.mark.parametrize("module", ["mlhelpers.widget", "mlhelpers.paper"])
+@pytest.mark.parametrize("module", ["mlhelpers.widget.pad", "mlhelpers.widget.paper"])
 def test_missing_packages_are_named_with_the_cure(monkeypatch: pytest.MonkeyPatch, module: str) -> None:
     original = builtins.__import__
 
@@ -529,8 +529,8 @@ def test_missing_packages_are_named_with_the_cure(monkeypatch: pytest.MonkeyPatc
             raise ImportError(f"No module named {name!r}")
         return original(name, *args, **kwargs)
 
-    monkeypatch.delitem(sys.modules, module)
-    monkeypatch.delitem(sys.modules, "mlhelpers.paper", raising=False)
+    for name in [name for name in sys.modules if name.startswith("mlhelpers.widget")]:
+        monkeypatch.delitem(sys.modules, name)
     monkeypatch.setattr(builtins, "__import__", without)
 
     with pytest.raises(

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mlhelpers.answer import STYLE, answer_html, drawing_svg
+from mlhelpers.widget.answer import STYLE, answer_html, drawing_svg
 
 PICTURE = np.linspace(0, 1, 784, dtype=np.float32).reshape(28, 28)
 SURE = [0.0, 0, 0, 0, 0, 0, 0, 1, 0, 0]
