@@ -32,7 +32,7 @@ def test_what_is_found_is_true(home: Path) -> None:
     assert sys.executable in _finding("Python").found
     assert f"{psutil.virtual_memory().total / 1e9:.1f} GB" in _finding("memory").found
     assert str(home) in _finding("local store").found
-    assert f"fastapi {importlib.metadata.version('fastapi')}" in _finding("serving").found
+    assert f"uvicorn {importlib.metadata.version('uvicorn')}" in _finding("serving").found
     assert int(_finding("cores").found) <= (psutil.cpu_count() or 1)
 
 
@@ -62,19 +62,19 @@ def test_every_line_that_is_not_ok_has_a_cure(monkeypatch: pytest.MonkeyPatch, t
 
 def test_a_missing_package_is_named_with_the_install_line(monkeypatch: pytest.MonkeyPatch) -> None:
     real = environment._installed
-    monkeypatch.setattr(environment, "_installed", lambda name: None if name == "fastapi" else real(name))
+    monkeypatch.setattr(environment, "_installed", lambda name: None if name == "uvicorn" else real(name))
 
     finding = _finding("serving")
 
     assert finding.state == "missing"
-    assert finding.found.endswith("lacks fastapi")
+    assert finding.found.endswith("lacks uvicorn")
     assert re.fullmatch(r"pip install -e '.*\[serve\]'", finding.cure)
 
 
 def test_a_package_that_is_too_old_is_named_with_what_is_needed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(environment, "_installed", lambda name: "0.9.1")
 
-    assert "fastapi 0.9.1 (needs 0.115)" in _finding("serving").found
+    assert "uvicorn 0.9.1 (needs 0.34)" in _finding("serving").found
 
 
 def test_the_cpu_build_of_tensorflow_counts_as_tensorflow() -> None:

@@ -14,7 +14,6 @@ import mlhelpers
 
 _HEAVY = (
     "ai_edge_litert",
-    "fastapi",
     "google.api_core",
     "google.auth",
     "google.cloud",

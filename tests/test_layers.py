@@ -51,8 +51,6 @@ _AT_HOME = {
     "ipycanvas": ("widget",),
     "ipywidgets": ("widget",),
     "matplotlib": ("plots", "plots.py"),
-    "fastapi": ("serving", "emulator", "detection"),
-    "starlette": ("serving", "emulator", "detection"),
     "uvicorn": ("serving", "emulator", "detection"),
 }
 _ONLY_IN_FUNCTIONS = ("google.cloud", "google.auth", "google.api_core")

@@ -83,7 +83,7 @@ except SystemExit:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
 
-    assert loaded & {"tensorflow", "keras", "matplotlib", "google.cloud", "ipycanvas", "fastapi"} == set()
+    assert loaded & {"tensorflow", "keras", "matplotlib", "google.cloud", "ipycanvas", "uvicorn"} == set()
 
 
 def test_python_m_is_the_same_command() -> None:
