@@ -1,0 +1,28 @@
+"""The benchmarks run: a few steps and calls of theirs. What they measure is for `make bench`, on a quiet machine."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.slow
+def test_a_short_sample_gives_figures_and_tells_of_a_missing_pytorch(repository: Path, tmp_path: Path) -> None:
+    nowhere = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+    words = ["speed", "latency", "--quick", "--only", "keras-fit", "litert", "predict", "pytorch"]
+    command = [sys.executable, str(repository / "tests" / "benchmarks" / "run.py"), *words, "--folder", str(tmp_path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, env=os.environ | nowhere)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "!! NO PYTORCH, its rows are not measured. ERROR: No matching distribution found for torch" in done.stdout
+    (path,) = tmp_path.glob("*.json")
+    figures = json.loads(path.read_text())["figures"]
+    assert figures["speed"]["pytorch"] == [{"failed": "NO PYTORCH, not measured"}]
+    assert figures["speed"]["keras-fit"][0]["steps_per_second"] > 0
+    for row in ("litert", "predict"):
+        (latency,) = figures["latency"][row]
+        assert latency["p99_ms"] >= latency["median_ms"] > 0
