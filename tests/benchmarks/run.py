@@ -8,9 +8,9 @@
 
 Rounds are interleaved; tables show medians. The figures of every round go to data/runs/benchmarks as JSON.
 
-    .venv/bin/python tests/benchmarks/run.py accuracy --seeds 0 1 2  half an hour on two cores, or more
-    .venv/bin/python tests/benchmarks/run.py latency --only litert predicttwo of its rows
-    .venv/bin/python tests/benchmarks/run.py --quick                 does it run? The figures mean nothing.
+    .venv/bin/python tests/benchmarks/run.py accuracy --seeds 0 1 2       half an hour on two cores, or more
+    .venv/bin/python tests/benchmarks/run.py latency --only litert predict  two of its rows
+    .venv/bin/python tests/benchmarks/run.py --quick                      does it run? The figures mean nothing.
 """
 
 from __future__ import annotations
