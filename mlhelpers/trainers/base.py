@@ -74,7 +74,7 @@ def output_folder(output_dir: str, job_dir: str = "") -> Path:
     """
     if not (output_dir or job_dir):
         raise UsageError("--output_dir is missing: the folder for checkpoints, events and the export.")
-    folder = local_path(output_dir or job_dir).absolute()
+    folder = local_path(output_dir or job_dir).resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:

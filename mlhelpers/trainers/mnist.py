@@ -33,7 +33,7 @@ class Hyperparameters:
     output_dir: str = flag("", help="folder for checkpoints, events and export; --job-dir where it is not given")
     job_dir: str = flag("", help="what the service passes to every trainer")
     architecture: str = flag("fast", help="which network and schedule", choices=("fast", "tutorial"))
-    train_steps: int | None = flag(None, help="steps in all; 10000 for tutorial, 1400 for fast", minimum=1)
+    train_steps: int | None = flag(None, help="steps in all; 10000 for tutorial, 1000 for fast", minimum=1)
     train_batch_size: int | None = flag(
         None, help="pictures a step; 100 for tutorial, 128 for fast", minimum=1, tunable=True
     )
@@ -65,7 +65,7 @@ RECIPES: dict[str, dict[str, Any]] = {
         "dropout": 0.4,
         "augment": False,
     },
-    "fast": {"train_steps": 1400, "train_batch_size": 128, "learning_rate": 1e-2, "dropout": 0.2, "augment": True},
+    "fast": {"train_steps": 1000, "train_batch_size": 128, "learning_rate": 1e-2, "dropout": 0.2, "augment": True},
 }
 
 
