@@ -47,6 +47,9 @@ class Outcome(NamedTuple):
     exit_code: int | None = None
 
 
+_REMOVED = Outcome("FAILED", "The job's folder was removed while it ran.")
+
+
 def main() -> None:
     """Leave the submitting process behind, run the job, record its end."""
     folder, lock = Path(sys.argv[1]), int(sys.argv[2])
@@ -151,7 +154,7 @@ class _Supervisor:
         except JobError:  # the disk is full, or the store is busy for long: ask again later
             job = {"state": "RUNNING"}
         if job is None or not self.folder.is_dir():
-            return Outcome("FAILED", "The job's folder was removed while it ran.")
+            return _REMOVED
         if job["state"] == "CANCELLING":
             return Outcome("CANCELLED")
         if self.asked_by_signal:
@@ -174,6 +177,8 @@ class _Supervisor:
     def _judge(self, exit_code: int) -> Outcome:
         if exit_code == 0:
             return Outcome("SUCCEEDED", None, 0)
+        if not self.folder.is_dir():
+            return _REMOVED._replace(exit_code=exit_code)
         lines = last_lines(_tail(self.folder / "log"))
         message = [f"The trainer {ending(exit_code)}."]
         if hint := _FULL if self._has_no_room() else cause(exit_code, lines):
