@@ -182,7 +182,7 @@ def test_an_end_that_the_store_has_no_room_for_is_told_all_the_same(submit: Subm
         sys.exit(3)
         """
     )
-    until(lambda: "started" in job.log())
+    until(lambda: "started" in job.log() and job.state == "RUNNING")
     # from here on no file of the supervisor's may grow beyond the room that was kept for the job's end
     _supervisor(job, home).rlimit(resource.RLIMIT_FSIZE, (16384, 16384))
 
