@@ -2,8 +2,8 @@
 
 A trainer is a frozen dataclass of hyperparameters, from which its flags come, and a function that trains, evaluates
 and exports. To add one: its file here and its line in the table; the contract tests run over the table. TensorFlow is
-imported inside functions only, so that `--help` answers at once. May import `errors`, `settings`, `storage`,
-`datasets` and `strokes`.
+imported inside functions only, so that `--help` answers at once. May import `errors`, `settings`, `storage`
+and `datasets`.
 
 | file | job |
 |---|---|
