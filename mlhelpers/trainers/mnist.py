@@ -2,7 +2,8 @@
 
 Two architectures. `tutorial` is the network of the original tutorial, number for number (3,274,634 parameters, Adam at
 0.001, dropout 0.4, batches of 100). `fast`, the default, is a small network with a short schedule, trained also on
-digits as people draw them. Both are exported with the same two signatures. Taught in notebook 05.
+digits as people draw them; with `--train_steps 12000 --learning_rate 0.008` it made the model in data/models/mnist.
+Both are exported with the same two signatures. Taught in notebook 05.
 """
 
 from __future__ import annotations
