@@ -7,13 +7,14 @@ tests/no_network in every Python process that a test starts.
 from __future__ import annotations
 
 import os
+import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from mlhelpers import settings
+from mlhelpers import serving, settings
 
 # read by matplotlib, TensorFlow and Jupyter when they are imported, here and in every process that a test starts
 os.environ["MPLBACKEND"] = "Agg"
@@ -73,3 +74,21 @@ def _closed_figures() -> Iterator[None]:
 def repository() -> Path:
     """Return the repository's root."""
     return _REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def tiny_export(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
+    """Return the export folder of a tiny model, made once; tests only read it."""
+    folder = tmp_path_factory.getbasetemp() / "tiny_export"
+    maker = repository / "tests" / "serving" / "make_tiny_export.py"
+    subprocess.run([sys.executable, str(maker), str(folder)], check=True, capture_output=True, timeout=120)
+    return folder
+
+
+@pytest.fixture
+def store(home: Path, tiny_export: Path) -> serving.ModelStore:
+    """Return the store of this test with the model MNIST and its version v1."""
+    made = serving.ModelStore()
+    made.create_model("MNIST")
+    made.create_version("MNIST", "v1", tiny_export)
+    return made

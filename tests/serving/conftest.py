@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -15,17 +13,6 @@ import pytest
 
 from mlhelpers import serving
 from mlhelpers.serving.process import RunningServer
-
-_MAKER = Path(__file__).with_name("make_tiny_export.py")
-
-
-@pytest.fixture(scope="session")
-def tiny_export(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return an export folder; tests only read it."""
-    folder = tmp_path_factory.getbasetemp() / "tiny_export"  # the command line's tests share it
-    if not folder.is_dir():
-        subprocess.run([sys.executable, str(_MAKER), str(folder)], check=True, capture_output=True, timeout=120)
-    return folder
 
 
 @pytest.fixture
@@ -59,15 +46,6 @@ def expected(tiny_export: Path) -> Callable[[np.ndarray], np.ndarray]:
 def images() -> np.ndarray:
     """Return five pictures: (5, 28, 28) uint8."""
     return np.random.default_rng(3).integers(0, 256, (5, 28, 28), dtype=np.uint8)
-
-
-@pytest.fixture
-def store(home: Path, tiny_export: Path) -> serving.ModelStore:
-    """Return the store of this test with the model MNIST and its version v1."""
-    made = serving.ModelStore()
-    made.create_model("MNIST")
-    made.create_version("MNIST", "v1", tiny_export)
-    return made
 
 
 @pytest.fixture(scope="session")
