@@ -49,11 +49,11 @@ def test_the_shipped_network_reads_real_people_s_strokes_redrawn_from_validation
     rng = np.random.default_rng(0)
     # anywhere on a canvas of 280 pixels, at a third to four thirds of the size
     drawings = []
-    for image in split.validation_images[:300]:
+    for image in split.validation["images"][:300]:
         size, place = rng.uniform(0.3, 1.3), rng.uniform(-80, 120, 2)
         drawings.append([stroke * size + place for stroke in strokes_of(image)])
 
-    right = _read(model, drawings) == split.validation_labels[:300]
+    right = _read(model, drawings) == split.validation["labels"][:300]
 
     assert right.mean() >= 0.97
 
@@ -61,8 +61,8 @@ def test_the_shipped_network_reads_real_people_s_strokes_redrawn_from_validation
 def test_the_shipped_model_is_as_good_on_the_test_digits_as_it_says(model: serving.Predictor) -> None:
     split = datasets.load("mnist")
 
-    answers = model.predict(split.test_images, signature_name="pixels")
+    answers = model.predict(split.test["images"], signature_name="pixels")
 
-    right = np.mean([answer["classes"] for answer in answers] == split.test_labels)
+    right = np.mean([answer["classes"] for answer in answers] == split.test["labels"])
     assert right == pytest.approx(model.signature["metrics"]["accuracy"], abs=2e-4)
     assert right >= 0.995

@@ -55,7 +55,7 @@ def test_the_first_cell_installs_what_is_missing_and_the_data_come_along(
     code = """
 from mlhelpers import datasets, serving, settings
 print(settings.shipped_data())
-print(len(datasets.load("mnist").test_labels))
+print(len(datasets.load("mnist").test["labels"]))
 with serving.shipped("mnist") as model:
     print(len(model.predict([[0.0] * 784])[0]["probabilities"]))
 """

@@ -20,23 +20,24 @@ _MAY_IMPORT = {
     "errors": set(),
     "settings": {"errors"},
     "storage": {"errors", "settings"},
+    "frameworks": {"errors"},
     "datasets": _FLOOR,
-    "trainers": _FLOOR | {"datasets"},
+    "trainers": _FLOOR | {"datasets", "frameworks"},
     "jobs": _FLOOR,
     "tuning": _FLOOR | {"jobs"},
-    "serving": _FLOOR,
+    "serving": _FLOOR | {"frameworks"},
     "plots": {"errors"},
     "pictures": {"errors"},
     "strokes": {"errors", "pictures"},
     "widget": _FLOOR | {"pictures", "serving", "strokes"},
     "environment": _FLOOR | {"datasets"},
     "emulator": _FLOOR | {"jobs", "tuning", "serving"},
-    "detection": _FLOOR,
+    "detection": _FLOOR | {"frameworks"},
 }
 _MAY_IMPORT_ALL = {"cli", "__init__"}
 
 # package -> where it may be imported (a file or folder of mlhelpers)
-_TENSORFLOW_PLACES = ("trainers", "serving/runtimes", "detection")
+_TENSORFLOW_PLACES = ("frameworks.py", "trainers", "serving/runtimes", "detection")
 _AT_HOME = {
     "tensorflow": _TENSORFLOW_PLACES,
     "keras": _TENSORFLOW_PLACES,
@@ -44,7 +45,7 @@ _AT_HOME = {
     "ai_edge_litert": _TENSORFLOW_PLACES,
     "tensorboard": ("trainers",),
     "hypertune": ("trainers",),
-    "google.cloud.bigquery": ("datasets/babyweight.py",),
+    "google.cloud.bigquery": ("datasets/babyweight",),
     "google.cloud": ("storage.py", "jobs/vertex.py", "serving/vertex.py", "emulator"),
     "google.auth": ("storage.py", "jobs/vertex.py", "serving/vertex.py", "emulator"),
     "google.api_core": ("storage.py", "jobs/vertex.py", "serving/vertex.py", "emulator"),

@@ -1,12 +1,13 @@
 """The data sets, one file each: load arrays, prepare the files that trainers read, make prediction requests.
 
-A data set is a module with `FILES` (what it is made from), `load`, `prepare` and `request`; the table below names it.
-To add one: its file here, its line in the table, its rows in data/README.md, its notebook. The contract tests run over
-the table. May import `errors`, `settings`, `storage`.
+A data set is a module with `SUMMARY`, `SOURCES` (where it may come from, the default first), `FILES` (what it is made
+from), `load`, `prepare` and `request`; the table below names it. The keywords of its `prepare`, with their lines under
+Args, are also the options of `mlhelpers data prepare NAME`. To add one: its file here, its line in the table, its rows
+in data/README.md, its notebook. The contract tests run over the table. May import `errors`, `settings`, `storage`.
 
 Example:
-    >>> names()
-    ['mnist']
+    >>> "mnist" in names()
+    True
 """
 
 from __future__ import annotations
@@ -47,7 +48,7 @@ def load(name: str, source: str | None = None, **options: Any) -> Split:
 
     Args:
         name: Name of the data set, for instance "mnist".
-        source: "shipped", "mirror" or "public"; what is shipped, or the mirror where one is set, if None.
+        source: One of the data set's SOURCES; what needs no network if None, or the mirror where one is set.
         **options: What the data set's own `load` takes, for instance `seed`.
 
     Raises:
@@ -78,11 +79,17 @@ def prepare(name: str, output_dir: str | Path, source: str | None = None, **opti
     return files
 
 
-def request(name: str, n: int = 10, source: str | None = None) -> list[dict[str, Any]]:
-    """Make the first `n` test examples into instances as the prediction server takes them.
+def request(name: str, n: int | None = None, source: str | None = None) -> list[dict[str, Any]]:
+    """Make test examples into instances as the prediction server takes them.
+
+    Args:
+        name: Name of the data set.
+        n: How many; as many as the tutorial sent if None.
+        source: As in `load`.
 
     Raises:
         UsageError: There is no data set of this name, or `n` is not between 1 and the size of the test part.
     """
-    instances: list[dict[str, Any]] = get(name).request(n, source=source)
+    count = {} if n is None else {"n": n}
+    instances: list[dict[str, Any]] = get(name).request(source=source, **count)
     return instances

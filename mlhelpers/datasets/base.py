@@ -9,21 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-import numpy as np
 from numpy.typing import NDArray
 
 from mlhelpers.datasets.download import download
 from mlhelpers.errors import DataError, UsageError, unknown_name
 from mlhelpers.settings import current, home_folder, shipped_data
 
-__all__ = ["SOURCES", "DataFile", "Split", "fetch"]
+__all__ = ["SOURCES", "DataFile", "Part", "Split", "fetch"]
 
 _log = logging.getLogger(__name__)
 
 SOURCES = ("shipped", "mirror", "public")
+
+
+Part = Mapping[str, NDArray[Any]]
+"""Some examples: column name -> array, all of one length n."""
 
 
 @dataclass(frozen=True)
@@ -32,31 +37,29 @@ class Split:
 
     Attributes:
         name: Name of the data set.
-        train_images: Training pictures, shape (n, height, width), dtype and range as the data set says.
-        train_labels: Their classes, shape (n,), int64.
-        validation_images: Pictures on which choices are made, as `train_images`.
-        validation_labels: Their classes.
-        test_images: Pictures that are only ever reported on, as `train_images`.
-        test_labels: Their classes.
-        class_names: The name of class 0, 1, and so on.
+        train: The examples to learn from, column name -> array of shape (n, …).
+        validation: The examples on which choices are made.
+        test: The examples that are only ever reported on.
+        target: Which column is to be predicted.
+        columns: Column name -> what it holds, with unit and range.
+        class_names: The name of class 0, 1, and so on; empty where the target is no class.
         how: How the split was made, in a sentence.
-        source: Where the files came from: "shipped", "mirror" or "public".
+        source: Where the examples came from, for instance "shipped" or "mirror".
     """
 
     name: str
-    train_images: NDArray[np.uint8]
-    train_labels: NDArray[np.int64]
-    validation_images: NDArray[np.uint8]
-    validation_labels: NDArray[np.int64]
-    test_images: NDArray[np.uint8]
-    test_labels: NDArray[np.int64]
+    train: Part
+    validation: Part
+    test: Part
+    target: str
+    columns: Mapping[str, str]
     class_names: tuple[str, ...]
     how: str
     source: str
 
     def __repr__(self) -> str:
-        """Show sizes, not pixels."""
-        sizes = f"{len(self.train_labels):,}/{len(self.validation_labels):,}/{len(self.test_labels):,}"
+        """Show sizes, not content."""
+        sizes = "/".join(f"{len(part[self.target]):,}" for part in (self.train, self.validation, self.test))
         return f"Split({self.name!r}: train/validation/test {sizes}, {self.source}; {self.how})"
 
 
@@ -71,6 +74,7 @@ class DataFile:
         public_url: Where anybody can download it, or None.
         public_sha256: Sum of the file at that address, where it was packed differently; the same sum if empty.
         max_size_bytes: A download that grows beyond this is given up.
+        is_shipped: Whether the repository holds it; what it does not hold comes from a mirror or from `public_url`.
     """
 
     name: str
@@ -79,6 +83,7 @@ class DataFile:
     public_url: str | None = None
     public_sha256: str = ""
     max_size_bytes: int = 200_000_000
+    is_shipped: bool = True
 
     @property
     def sums(self) -> tuple[str, ...]:
@@ -118,6 +123,12 @@ def fetch(data_set: str, file: DataFile, source: str | None = None) -> tuple[Pat
         found = _from_mirror(mirror, data_set, file)
         if found is not None:
             return found, "mirror"
+    if not file.is_shipped:
+        raise DataError(
+            f"{data_set}/{file.name} is not part of the repository. Two ways to get it: --source public downloads it "
+            f"({file.size_bytes / 1e6:.1f} MB); --source mirror takes it from MLHELPERS_MIRROR, a folder or address "
+            f"that holds {data_set}/{file.name}."
+        )
     return _from_shipped(data_set, file), "shipped"
 
 
@@ -138,11 +149,14 @@ def _from_mirror(mirror: str, data_set: str, file: DataFile) -> Path | None:
         path = Path(address).expanduser()
         if path.is_file():
             return _checked(path, file, str(path))
-        _log.warning("The mirror has no %s; the shipped file is used.", path)
+        if file.is_shipped:
+            _log.warning("The mirror has no %s; the shipped file is used.", path)
         return None
     try:
         return _downloaded(address, data_set, file, file.sums)
     except ConnectionError as error:
+        if not file.is_shipped:
+            raise DataError(f"The mirror does not give {address}: {error}. Or ask for --source public.") from error
         _log.warning("The mirror does not give %s (%s); the shipped file is used.", address, error)
         return None
 

@@ -15,15 +15,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhelpers.datasets.base import DataFile, Split, fetch
+from mlhelpers.datasets.base import SOURCES, DataFile, Split, fetch
 from mlhelpers.datasets.records import Value, write_records
 from mlhelpers.errors import DataError, UsageError
 from mlhelpers.storage import local_path
 
-__all__ = ["CLASS_NAMES", "FILES", "SUMMARY", "load", "prepare", "read_idx", "request"]
+__all__ = ["CLASS_NAMES", "COLUMNS", "FILES", "SOURCES", "SUMMARY", "load", "prepare", "read_idx", "request"]
 
 SUMMARY = "70,000 handwritten digits, 28x28 grey pixels, classes 0 to 9 (CC BY-SA 3.0)"
 CLASS_NAMES = tuple("0123456789")
+COLUMNS = {
+    "images": "28x28 grey levels row by row, 0 paper to 255 ink",
+    "labels": "the digit that was written, 0 to 9",
+}
 
 _PUBLIC = "https://storage.googleapis.com/cvdf-datasets/mnist/"
 FILES = {
@@ -67,7 +71,7 @@ def load(source: str | None = None, validation_size: int = 5000, seed: int = 0) 
         seed: Which ones; the same seed always draws the same ones, and puts the training part in the same order.
 
     Returns:
-        Pictures of shape (n, 28, 28), uint8, 0 paper to 255 ink; labels of shape (n,), int64, 0 to 9.
+        `images` of shape (n, 28, 28), uint8, 0 paper to 255 ink; `labels` of shape (n,), int64, 0 to 9.
 
     Raises:
         UsageError: An unknown source, or a size out of range.
@@ -85,12 +89,11 @@ def load(source: str | None = None, validation_size: int = 5000, seed: int = 0) 
     validation, train = order[:validation_size], order[validation_size:]
     return Split(
         name="mnist",
-        train_images=images[train],
-        train_labels=labels[train],
-        validation_images=images[validation],
-        validation_labels=labels[validation],
-        test_images=parts["test_images"],
-        test_labels=parts["test_labels"].astype(np.int64),
+        train={"images": images[train], "labels": labels[train]},
+        validation={"images": images[validation], "labels": labels[validation]},
+        test={"images": parts["test_images"], "labels": parts["test_labels"].astype(np.int64)},
+        target="labels",
+        columns=COLUMNS,
         class_names=CLASS_NAMES,
         how=f"{validation_size:,} of the 60,000 training pictures drawn with seed {seed} for validation",
         source=paths["train_images"][1],
@@ -108,8 +111,8 @@ def prepare(
     Args:
         output_dir: Folder or gs:// address; made if it is missing.
         source: As in `load`.
-        validation_size: As in `load`.
-        seed: As in `load`.
+        validation_size: How many of the 60,000 training pictures are set aside for validation.
+        seed: Which ones are set aside, and the order of the others.
 
     Returns:
         The three files.
@@ -122,7 +125,7 @@ def prepare(
     folder = local_path(output_dir)
     written = []
     for part in ("train", "validation", "test"):
-        images, labels = getattr(split, f"{part}_images"), getattr(split, f"{part}_labels")
+        images, labels = getattr(split, part)["images"], getattr(split, part)["labels"]
         path = folder / f"{part}.tfrecords"
         write_records(path, _examples(images, labels), total=len(labels), label=path.name)
         written.append(path)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from mlhelpers.trainers.base import import_tensorflow
+from mlhelpers.frameworks import import_tensorflow
 
 __all__ = ["add_variants", "change_pen", "move"]
 

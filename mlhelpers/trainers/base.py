@@ -10,11 +10,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlhelpers.errors import DataError, MissingExtraError, MLHelpersError, UsageError
+from mlhelpers.errors import DataError, MLHelpersError, UsageError
 from mlhelpers.storage import local_path, write_aside
 from mlhelpers.trainers.flags import parse
 
-__all__ = ["claim_folder", "import_tensorflow", "main", "output_folder", "write_json"]
+__all__ = ["claim_folder", "main", "output_folder", "write_json"]
 
 _T = TypeVar("_T")
 
@@ -44,21 +44,6 @@ def main(
 def _fail(module: str, error: MLHelpersError, code: int) -> None:
     print(f"{module}: {error}", file=sys.stderr, flush=True)
     sys.exit(code)
-
-
-def import_tensorflow() -> Any:
-    """Import TensorFlow quietly, with Keras on it.
-
-    Raises:
-        MissingExtraError: It is not installed.
-    """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up remarks would bury the run's own lines
-    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
-    try:
-        import tensorflow as tf
-    except ImportError as error:
-        raise MissingExtraError("TensorFlow", "train") from error
-    return tf
 
 
 def output_folder(output_dir: str, job_dir: str = "") -> Path:

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from mlhelpers.errors import DataError
-from mlhelpers.trainers.base import import_tensorflow, write_json
+from mlhelpers.frameworks import import_tensorflow
+from mlhelpers.trainers.base import write_json
 
 __all__ = ["Signature", "export", "number"]
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlhelpers.errors import DataError, MLHelpersError
-from mlhelpers.trainers.base import import_tensorflow
+from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.reporting import Reporter
 
 __all__ = ["Task", "epochs_of_indices", "fit"]

@@ -15,8 +15,9 @@ from typing import Any
 import numpy as np
 
 from mlhelpers.errors import DataError, UsageError
+from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.storage import local_path
-from mlhelpers.trainers.base import claim_folder, import_tensorflow, main, output_folder, write_json
+from mlhelpers.trainers.base import claim_folder, main, output_folder, write_json
 from mlhelpers.trainers.export import export, number
 from mlhelpers.trainers.flags import flag
 

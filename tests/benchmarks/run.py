@@ -136,9 +136,9 @@ def _write_data(folder: Path, size: int | None) -> Path:
     if (folder / "mnist.npz").is_file():
         return folder
     split = datasets.load("mnist")
-    arrays = {"picture": split.test_images[0].reshape(1, 784) / np.float32(255), "label": split.test_labels[0]}
+    arrays = {"picture": split.test["images"][0].reshape(1, 784) / np.float32(255), "label": split.test["labels"][0]}
     for part in ("train", "validation", "test"):
-        images, labels = getattr(split, f"{part}_images")[:size], getattr(split, f"{part}_labels")[:size]
+        images, labels = getattr(split, part)["images"][:size], getattr(split, part)["labels"][:size]
         write_records(folder / f"{part}.tfrecords", _examples(images, labels))
         arrays |= {f"{part}_images": images, f"{part}_labels": labels}
     np.savez(folder / "part.npz", **arrays)

@@ -244,3 +244,13 @@ def test_a_public_address_that_cannot_be_reached_says_what_works_offline(server:
 
     with pytest.raises(DataError, match=r"cannot be downloaded: the server answered 404 .*--source shipped"):
         fetch("toy", public, "public")
+
+
+def test_a_file_that_is_not_shipped_says_the_ways_to_get_it(tmp_path: Path) -> None:
+    file = DataFile("digits.gz", FILE.sha256, 2_500_000, is_shipped=False)
+    ways = r"not part of the repository.*--source public downloads it \(2.5 MB\); --source mirror .* MLHELPERS_MIRROR"
+
+    with pytest.raises(DataError, match=ways):
+        fetch("toy", file)
+    with settings.using(mirror=str(tmp_path)), pytest.raises(DataError, match=ways):
+        fetch("toy", file)

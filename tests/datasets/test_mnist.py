@@ -31,21 +31,21 @@ def test_the_shipped_files_hold_the_original_bytes(name: str, repository: Path) 
 def test_the_split_has_55000_5000_and_10000_pictures_of_28x28_bytes() -> None:
     split = datasets.load("mnist")
 
-    assert split.train_images.shape == (55000, 28, 28)
-    assert split.validation_images.shape == (5000, 28, 28)
-    assert split.test_images.shape == (10000, 28, 28)
-    assert split.train_images.dtype == np.uint8
-    assert split.train_labels.dtype == np.int64
+    assert split.train["images"].shape == (55000, 28, 28)
+    assert split.validation["images"].shape == (5000, 28, 28)
+    assert split.test["images"].shape == (10000, 28, 28)
+    assert split.train["images"].dtype == np.uint8
+    assert split.train["labels"].dtype == np.int64
 
 
 def test_the_first_ten_test_digits_are_those_of_the_tutorial() -> None:
-    assert datasets.load("mnist").test_labels[:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
+    assert datasets.load("mnist").test["labels"][:10].tolist() == [7, 2, 1, 0, 4, 1, 4, 9, 5, 9]
 
 
 def test_training_and_validation_part_together_are_the_60000_each_once() -> None:
     split = datasets.load("mnist", seed=1)
-    together = np.concatenate([split.train_images, split.validation_images]).reshape(60000, -1)
-    whole = datasets.load("mnist", validation_size=0).train_images.reshape(60000, -1)
+    together = np.concatenate([split.train["images"], split.validation["images"]]).reshape(60000, -1)
+    whole = datasets.load("mnist", validation_size=0).train["images"].reshape(60000, -1)
 
     def sums(images: np.ndarray) -> list[bytes]:
         return sorted(hashlib.sha256(image.tobytes()).digest() for image in images)
@@ -65,7 +65,7 @@ def test_a_request_holds_784_grey_levels_between_0_and_1_of_the_test_pictures() 
 
     levels = np.array([instance["inputs"] for instance in instances])
     assert levels.shape == (10, 784)
-    np.testing.assert_allclose(levels, split.test_images[:10].reshape(10, 784) / 255, atol=1e-4)
+    np.testing.assert_allclose(levels, split.test["images"][:10].reshape(10, 784) / 255, atol=1e-4)
 
 
 @pytest.mark.parametrize("n", [0, -1, 10001])
@@ -116,8 +116,8 @@ def test_prepared_records_are_read_by_tensorflow_as_the_tutorial_reads_them(tmp_
         records = tf.data.TFRecordDataset(str(tmp_path / f"{part}.tfrecords")).batch(size)
         parsed = tf.io.parse_example(next(iter(records)), features)
         pixels = tf.io.decode_raw(parsed["image_raw"], tf.uint8).numpy().reshape(-1, 28, 28)
-        np.testing.assert_array_equal(getattr(split, f"{part}_images"), pixels)
-        np.testing.assert_array_equal(getattr(split, f"{part}_labels"), parsed["label"].numpy())
+        np.testing.assert_array_equal(getattr(split, part)["images"], pixels)
+        np.testing.assert_array_equal(getattr(split, part)["labels"], parsed["label"].numpy())
         assert {28} == set(parsed["height"].numpy()) == set(parsed["width"].numpy())
         assert {1} == set(parsed["depth"].numpy())
 

@@ -14,6 +14,6 @@ def small_mnist(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("small_mnist")
     split = mnist.load()
     for part, n in {"train": 600, "validation": 100, "test": 200}.items():
-        images, labels = getattr(split, f"{part}_images")[:n], getattr(split, f"{part}_labels")[:n]
+        images, labels = getattr(split, part)["images"][:n], getattr(split, part)["labels"][:n]
         write_records(folder / f"{part}.tfrecords", mnist._examples(images, labels))
     return folder

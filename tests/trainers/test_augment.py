@@ -13,7 +13,7 @@ from mlhelpers.trainers import augment
 @pytest.fixture(scope="module")
 def digits() -> tuple[np.ndarray, np.ndarray]:
     split = datasets.load("mnist")
-    return split.test_images[:200, ..., None].astype("float32") / 255, split.test_labels[:200].astype("int32")
+    return split.test["images"][:200, ..., None].astype("float32") / 255, split.test["labels"][:200].astype("int32")
 
 
 def seed(number: int) -> Any:

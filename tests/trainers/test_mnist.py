@@ -49,7 +49,7 @@ def test_savedmodel_and_litert_answer_alike_under_both_signatures(export: Path) 
     import tensorflow as tf
     from ai_edge_litert.interpreter import Interpreter
 
-    pixels = datasets.load("mnist").test_images[:64]
+    pixels = datasets.load("mnist").test["images"][:64]
     sent = {
         "serving_default": {"inputs": pixels.reshape(-1, 784).astype("float32") / 255},
         "pixels": {"pixels": pixels},
@@ -74,7 +74,7 @@ def test_the_export_answers_as_accurately_as_the_run_says(export: Path) -> None:
     split = datasets.load("mnist")
     runner = Interpreter(str(export / "model.tflite")).get_signature_runner("pixels")
 
-    right = runner(pixels=split.test_images[:200])["classes"] == split.test_labels[:200]
+    right = runner(pixels=split.test["images"][:200])["classes"] == split.test["labels"][:200]
 
     said = json.loads((export / "signature.json").read_text())["metrics"]["accuracy"]
     assert abs(right.mean() - said) <= 0.005

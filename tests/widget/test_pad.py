@@ -319,7 +319,7 @@ def test_the_shipped_network_reads_mnist_from_pictures(repository: Path) -> None
     with serving.shipped("mnist") as model:
         pad = DigitPad(predict=model)
         right = 0
-        for digit, label in zip(split.test_images[:100], split.test_labels[:100], strict=True):
+        for digit, label in zip(split.test["images"][:100], split.test["labels"][:100], strict=True):
             pad.read_picture(digit)
             right += pad.prediction == label
 

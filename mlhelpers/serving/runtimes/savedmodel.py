@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from numpy.typing import NDArray
 
 from mlhelpers.errors import ModelError
+from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.serving.runtimes import Run, check_names, warm_up
 from mlhelpers.serving.signature import ModelSignature
 
@@ -35,9 +35,7 @@ def load(folder: Path, signature: ModelSignature) -> Run:
     Raises:
         ModelError: The files are damaged or incomplete, or do not agree with signature.json.
     """
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
-    import tensorflow as tf
-
+    tf = import_tensorflow()
     with suppress(RuntimeError):  # TensorFlow is already at work in this process and keeps its threads
         tf.config.threading.set_intra_op_parallelism_threads(_THREADS)
     try:

@@ -1,0 +1,49 @@
+"""TensorFlow, imported quietly and without what it looks for in vain.
+
+TensorFlow and Keras import jax and scikit-learn wherever these are installed, only to know whether they are there; that
+takes four of the fourteen seconds. Here both are hidden until the import is over.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from mlhelpers.errors import MissingExtraError
+
+__all__ = ["import_tensorflow"]
+
+_LOOKED_FOR = ("jax", "sklearn")
+
+
+def import_tensorflow() -> Any:
+    """Import TensorFlow, and Keras on it unless KERAS_BACKEND says otherwise.
+
+    Raises:
+        MissingExtraError: It is not installed.
+    """
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")  # its start-up remarks would bury the program's own lines
+    os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+    needed = {os.environ["KERAS_BACKEND"]}
+    try:
+        with _hidden(name for name in _LOOKED_FOR if name not in needed):
+            import keras  # noqa: F401  # TensorFlow would import it later, unhidden
+            import tensorflow as tf
+    except ImportError as error:
+        raise MissingExtraError("TensorFlow", "train") from error
+    return tf
+
+
+@contextmanager
+def _hidden(names: Iterator[str]) -> Iterator[None]:
+    """Make imports of packages fail that nobody has imported yet."""
+    hidden = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how an import is told to fail
+    try:
+        yield
+    finally:
+        for name in hidden:
+            del sys.modules[name]
