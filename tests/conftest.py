@@ -25,6 +25,9 @@ _REPOSITORY = Path(__file__).resolve().parent.parent
 _paths = [str(_REPOSITORY / "tests" / "no_network"), os.environ.get("PYTHONPATH", "")]
 os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, _paths))
 
+# the folder of real files that `mirror` tests read, where whoever started pytest has one
+_MIRROR = os.environ.get("MLHELPERS_MIRROR", "")
+
 # whatever a person or a CI has set in the shell says nothing to a test
 _FOREIGN = (
     "AIP_CHECKPOINT_DIR",
@@ -74,6 +77,14 @@ def _closed_figures() -> Iterator[None]:
 def repository() -> Path:
     """Return the repository's root."""
     return _REPOSITORY
+
+
+@pytest.fixture(scope="session")
+def mirror() -> Path:
+    """Return the folder of real files, laid out as <data set>/<file>; without one the test is skipped."""
+    if not Path(_MIRROR, "babyweight").is_dir():
+        pytest.skip("NO REAL FILES: set MLHELPERS_MIRROR to a folder that holds babyweight/ and cbis_ddsm/")
+    return Path(_MIRROR)
 
 
 @pytest.fixture(scope="session")

@@ -17,14 +17,19 @@ from mlhelpers.errors import DataError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.base import write_json
 
-__all__ = ["Signature", "export", "number"]
+__all__ = ["Signature", "export", "number", "text"]
 
 Signature = tuple[Callable[..., Any], list[Any], dict[str, Any]]
 """A serving signature: the function, its `tf.TensorSpec`s, and its description as signature.json has it."""
 
 
 def export(
-    folder: Path, name: str, model: Any, signatures: Mapping[str, Signature], description: Mapping[str, Any]
+    folder: Path,
+    name: str,
+    model: Any,
+    signatures: Mapping[str, Signature],
+    description: Mapping[str, Any],
+    litert: bool = True,
 ) -> Path:
     """Write an export directory, aside first: it is there whole or not at all.
 
@@ -34,6 +39,7 @@ def export(
         model: The Keras model whose variables the functions use.
         signatures: Signature name -> function, specs, description; the first is the default one.
         description: More fields for signature.json.
+        litert: Whether to write a LiteRT model as well; it has no operations that take text apart.
 
     Returns:
         `<folder>/export/<name>/<seconds since the epoch>`.
@@ -48,7 +54,9 @@ def export(
     aside = parent / f".{stamp}.part"
     try:
         aside.mkdir(parents=True)
-        _write_models(aside, model, signatures)
+        _write_saved_model(aside, model, signatures)
+        if litert:
+            _write_litert(aside, signatures)
         content = {
             "format": 1,
             **description,
@@ -82,7 +90,19 @@ def number(
     return {"dtype": dtype, "shape": shape, **span, "description": text}
 
 
-def _write_models(aside: Path, model: Any, signatures: Mapping[str, Signature]) -> None:
+def text(shape: list[int | None], meaning: str, default: str | None = None) -> dict[str, Any]:
+    """Describe one tensor of texts for signature.json.
+
+    Args:
+        shape: Its shape, None for the number of instances.
+        meaning: What the text says, with the values that are allowed.
+        default: What stands for an input that an instance leaves out; without one the input is needed.
+    """
+    optional = {} if default is None else {"default": default}
+    return {"dtype": "string", "shape": shape, **optional, "description": meaning}
+
+
+def _write_saved_model(aside: Path, model: Any, signatures: Mapping[str, Signature]) -> None:
     tf = import_tensorflow()
     module = tf.Module()
     module.model_variables = [variable.value for variable in model.variables]  # TensorFlow's own, which it can track
@@ -91,6 +111,10 @@ def _write_models(aside: Path, model: Any, signatures: Mapping[str, Signature]) 
         for key, (function, specs, _) in signatures.items()
     }
     tf.saved_model.save(module, str(aside), signatures=functions)
+
+
+def _write_litert(aside: Path, signatures: Mapping[str, Signature]) -> None:
+    tf = import_tensorflow()
     try:
         converter = tf.lite.TFLiteConverter.from_saved_model(str(aside), signature_keys=list(signatures))
         content = converter.convert()

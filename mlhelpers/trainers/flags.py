@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import difflib
+import re
 import types
 import typing
 from collections.abc import Sequence
@@ -46,7 +47,8 @@ def flag(
 def parse(hyperparameters: type[_T], argv: Sequence[str], module: str) -> _T:
     """Make hyperparameters out of command line words.
 
-    Every flag is taken with underscores and with dashes. An unknown one is refused, and the nearest known one named.
+    Every flag is taken with underscores and with dashes. A field of type `tuple[int, ...]` takes several values, as
+    words of their own or in one. An unknown flag is refused, and the nearest known one named.
 
     Args:
         hyperparameters: A dataclass whose fields were made with `flag`.
@@ -91,23 +93,50 @@ def _add(parser: argparse.ArgumentParser, spec: Field[Any], hint: Any) -> None:
     options: dict[str, Any] = {"dest": spec.name, "default": MISSING, "help": _help(spec)}
     if spec.metadata["choices"]:
         options["choices"] = spec.metadata["choices"]
+    required = spec.default is MISSING
     if kind is bool:
         parser.add_argument(*spellings, action=argparse.BooleanOptionalAction, **options)
+    elif _takes_several(hint):
+        name = kind.__name__.upper()
+        parser.add_argument(
+            *spellings, action=_Several, each=kind, nargs="+", metavar=name, required=required, **options
+        )
     else:
-        required = spec.default is MISSING
         parser.add_argument(*spellings, type=kind, metavar=kind.__name__.upper(), required=required, **options)
 
 
 def _plain_type(hint: Any) -> Any:
-    """Return T for `T | None`, and T for T."""
+    """Return T for T, for `T | None` and for `tuple[T, ...]`."""
     if isinstance(hint, types.UnionType):
-        return next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
-    return hint
+        hint = next(kind for kind in typing.get_args(hint) if kind is not types.NoneType)
+    return typing.get_args(hint)[0] if _takes_several(hint) else hint
+
+
+def _takes_several(hint: Any) -> bool:
+    return any(typing.get_origin(kind) is tuple for kind in (hint, *typing.get_args(hint)))
+
+
+class _Several(argparse.Action):
+    """Take `--nnsize 128 32 4`, and the same as one word, which is how a service passes it: "128 32 4" or 128,32,4."""
+
+    def __init__(self, *words: Any, each: Any, **options: Any) -> None:
+        super().__init__(*words, **options)
+        self._each = each
+
+    def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
+        parts = [part for word in values for part in re.split(r"[\s,]+", word.strip()) if part]
+        try:
+            setattr(namespace, self.dest, tuple(self._each(part) for part in parts))
+        except ValueError:
+            parser.error(f"argument {option}: {' '.join(values)!r} should be one or more of {self._each.__name__}")
+        if not parts:
+            parser.error(f"argument {option}: expected at least one argument")
 
 
 def _help(spec: Field[Any]) -> str:
     choices = f" ({', '.join(spec.metadata['choices'])})" if spec.metadata["choices"] else ""
-    default = "" if spec.default in (MISSING, None, "") else f" [default: {spec.default}]"
+    shown = " ".join(map(str, spec.default)) if isinstance(spec.default, tuple) else spec.default
+    default = "" if shown in (MISSING, None, "") else f" [default: {shown}]"
     text: str = spec.metadata["help"] + choices + default
     return text.replace("%", "%%")
 
@@ -118,13 +147,13 @@ def _epilog(module: str) -> str:
 
 def _check(spec: Field[Any], value: Any) -> None:
     low, high = spec.metadata["minimum"], spec.metadata["maximum"]
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        too_low, too_high = low is not None and not value >= low, high is not None and not value <= high
+    for one in value if isinstance(value, tuple) else (value,):
+        if not isinstance(one, int | float) or isinstance(one, bool):
+            continue
+        too_low, too_high = low is not None and not one >= low, high is not None and not one <= high
         if too_low or too_high:
             span = f"at least {low:g}" if high is None else f"{low:g} to {high:g}"
-            raise UsageError(
-                f"--{spec.name} was given {value!r}; allowed is {span}. It means: {spec.metadata['help']}."
-            )
+            raise UsageError(f"--{spec.name} was given {one!r}; allowed is {span}. It means: {spec.metadata['help']}.")
 
 
 def _unknown_flag(word: str, known: list[str]) -> UsageError:

@@ -6,8 +6,9 @@ because `fit` does not work over several processes on Keras 3 (keras-team/keras#
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from mlhelpers.errors import DataError, MLHelpersError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.reporting import Reporter
 
-__all__ = ["Task", "epochs_of_indices", "fit"]
+__all__ = ["Task", "classification", "epochs_of_indices", "fit"]
 
 _CALL_S = 0.5  # one call of the compiled function shall take about this long: the bar moves, and overhead stays small
 _MAX_STEPS_PER_CALL = 200
@@ -27,19 +28,34 @@ class Task:
     """What is to be trained.
 
     Attributes:
-        model: A Keras model that returns logits, shape (n, classes).
-        optimizer: A Keras optimizer.
-        batches: Called with a step, returns a `tf.data.Dataset` of the (inputs, labels) of that step and all later
+        model: A Keras model.
+        optimizers: Keras optimizers, each with the variables that it moves; together they have every variable of the
+            model that learns, each once.
+        batches: Called with a step, returns a `tf.data.Dataset` of the (inputs, targets) of that step and all later
             ones. The same step always gives the same batch: that is what makes a run resumable.
         total_steps: Where training ends.
-        label_smoothing: Share of the target that is spread evenly over the classes, 0 to 1.
+        measure: Called with the model's outputs and the targets of a batch, returns scalars by name; "loss" is among
+            them, and is what training makes smaller.
     """
 
     model: Any
-    optimizer: Any
+    optimizers: Sequence[tuple[Any, Sequence[Any]]]
     batches: Callable[[int], Any]
     total_steps: int
-    label_smoothing: float = 0.0
+    measure: Callable[[Any, Any], dict[str, Any]]
+
+
+def classification(logits: Any, labels: Any) -> dict[str, Any]:
+    """Measure a classifier's batch: softmax cross-entropy, and the share of right answers.
+
+    Args:
+        logits: Float tensor of shape (n, classes).
+        labels: Integer tensor of shape (n,).
+    """
+    tf = import_tensorflow()
+    losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
+    hits = tf.equal(tf.argmax(logits, 1, output_type=labels.dtype), labels)
+    return {"loss": tf.reduce_mean(losses), "accuracy": tf.reduce_mean(tf.cast(hits, tf.float32))}
 
 
 def fit(
@@ -78,14 +94,14 @@ def fit(
     while step < task.total_steps:
         count = min(chunk, task.total_steps - step)
         began = time.monotonic()
-        loss, accuracy = (float(value) for value in run_steps(iterator, tf.constant(count)))
+        metrics = {name: float(value) for name, value in run_steps(iterator, tf.constant(count)).items()}
         elapsed = time.monotonic() - began
         step += count
-        if loss != loss:  # NaN is the only number that is not itself
+        if not math.isfinite(metrics["loss"]):
             raise MLHelpersError(
                 f"The loss stopped being a number before step {step}. Lower --learning_rate, or look at the data."
             )
-        reporter.train(step, {"loss": loss, "accuracy": accuracy}, elapsed)
+        reporter.train(step, metrics, elapsed)
         chunk = max(1, min(_MAX_STEPS_PER_CALL, int(count * _CALL_S / max(elapsed, 1e-6)), 2 * count))
         if time.monotonic() - saved_at >= checkpoint_every_s or step == task.total_steps:
             if validate is not None:
@@ -123,25 +139,24 @@ def epochs_of_indices(n: int, batch_size: int, seed: int, first_step: int) -> An
 
 
 def _compile(tf: Any, task: Task) -> Any:
-    """Compile a function that runs `count` steps and returns the mean loss and accuracy over them."""
-    task.optimizer.build(task.model.trainable_variables)
-    smoothing = task.label_smoothing
+    """Compile a function that runs `count` steps and returns the mean of each metric over them."""
 
-    def run_steps(iterator: Any, count: Any) -> Any:
-        loss_sum, accuracy_sum = tf.constant(0.0), tf.constant(0.0)
-        for _ in tf.range(count):
-            inputs, labels = next(iterator)
-            with tf.GradientTape() as tape:
-                logits = task.model(inputs, training=True)
-                target = tf.one_hot(labels, logits.shape[-1]) * (1 - smoothing) + smoothing / logits.shape[-1]
-                loss = tf.reduce_mean(tf.nn.softmax_cross_entropy_with_logits(target, logits))
-            variables = task.model.trainable_variables
-            task.optimizer.apply(tape.gradient(loss, variables), variables)
-            hits = tf.equal(tf.argmax(logits, 1, output_type=labels.dtype), labels)
-            loss_sum += loss
-            accuracy_sum += tf.reduce_mean(tf.cast(hits, tf.float32))
-        n = tf.cast(count, tf.float32)
-        return loss_sum / n, accuracy_sum / n
+    def run_step(inputs: Any, targets: Any) -> dict[str, Any]:
+        with tf.GradientTape() as tape:
+            metrics = task.measure(task.model(inputs, training=True), targets)
+        groups = [list(variables) for _, variables in task.optimizers]
+        for (optimizer, variables), gradients in zip(
+            task.optimizers, tape.gradient(metrics["loss"], groups), strict=True
+        ):
+            optimizer.apply(gradients, variables)
+        return metrics
+
+    def run_steps(iterator: Any, count: Any) -> dict[str, Any]:
+        sums = run_step(*next(iterator))
+        for _ in tf.range(count - 1):
+            metrics = run_step(*next(iterator))
+            sums = {name: value + metrics[name] for name, value in sums.items()}
+        return {name: value / tf.cast(count, value.dtype) for name, value in sums.items()}
 
     return tf.function(run_steps, reduce_retracing=True)
 
@@ -153,9 +168,13 @@ class _Checkpoints:
         self._tf = tf
         self._step = tf.Variable(0, dtype=tf.int64)
         self._seconds = tf.Variable(0.0, dtype=tf.float64)
-        task.optimizer.build(task.model.trainable_variables)
+        for optimizer, variables in task.optimizers:
+            optimizer.build(variables)
         self._checkpoint = tf.train.Checkpoint(
-            model=task.model, optimizer=task.optimizer, step=self._step, seconds=self._seconds
+            model=task.model,
+            optimizers=[optimizer for optimizer, _ in task.optimizers],
+            step=self._step,
+            seconds=self._seconds,
         )
         self._folder = folder / "checkpoints"
         self._manager = tf.train.CheckpointManager(self._checkpoint, str(self._folder), max_to_keep=2)

@@ -186,7 +186,7 @@ def _task(tf: Any, model: Any, data: tuple[Any, Any], settings: Hyperparameters)
     import keras
 
     from mlhelpers.trainers import augment
-    from mlhelpers.trainers.loop import Task, epochs_of_indices
+    from mlhelpers.trainers.loop import Task, classification, epochs_of_indices
 
     images, labels = tf.constant(data[0]), tf.constant(data[1])
     steps, peak = settings.train_steps or 1, settings.learning_rate or 0.0
@@ -207,9 +207,10 @@ def _task(tf: Any, model: Any, data: tuple[Any, Any], settings: Hyperparameters)
         return indices.map(tf.autograph.experimental.do_not_convert(batch), num_parallel_calls=2).prefetch(4)
 
     if settings.architecture == "tutorial":
-        return Task(model, keras.optimizers.Adam(peak), batches, steps)
-    schedule = _triangle(peak, steps)
-    return Task(model, keras.optimizers.AdamW(schedule, weight_decay=1e-4), batches, steps)
+        optimizer = keras.optimizers.Adam(peak)
+    else:
+        optimizer = keras.optimizers.AdamW(_triangle(peak, steps), weight_decay=1e-4)
+    return Task(model, [(optimizer, model.trainable_variables)], batches, steps, classification)
 
 
 def _triangle(peak: float, steps: int) -> Any:

@@ -68,8 +68,7 @@ class Reporter:
         done = step - self._first
         speed = done / self._training_s if self._training_s else 0.0
         left = (self._total - step) / speed if speed else 0.0
-        shown = {name: value for name, value in metrics.items() if name in ("loss", "accuracy")}
-        text = "  ".join(f"{name} {value:.4f}" for name, value in shown.items())
+        text = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(step - self._bar.n)
         now = time.monotonic()

@@ -20,6 +20,8 @@ class Toy:
     kind: str = flag("plain", help="which toy", choices=("plain", "fancy"))
     shuffle: bool | None = flag(None, help="new order each epoch")
     steps: int = flag(10, help="how many, 100 % of them", minimum=1)
+    sizes: tuple[int, ...] = flag((128, 32, 4), help="hidden units, layer by layer", minimum=1)
+    files: tuple[str, ...] | None = flag(None, help="files to read")
 
 
 def toy(*words: str) -> Toy:
@@ -85,3 +87,28 @@ def test_help_names_every_flag_and_never_imports_tensorflow() -> None:
 
     for field in fields(Hyperparameters):
         assert f"--{field.name}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    "words", [["--sizes", "64", "16"], ["--sizes=64 16"], ["--sizes", "64,16"], ["--sizes", "64, 16"]]
+)
+def test_several_values_come_as_words_or_in_one(words: list[str]) -> None:
+    assert toy("--data_dir=d", *words).sizes == (64, 16)
+
+
+def test_several_values_have_their_default_and_end_at_the_next_flag() -> None:
+    assert toy("--data_dir=d").sizes == (128, 32, 4)
+    assert toy("--data_dir=d", "--files", "a.csv", "b.csv", "--sizes", "8").files == ("a.csv", "b.csv")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (["--sizes", "64", "wide"], "'64 wide' should be one or more of int"),
+        (["--sizes", " "], "expected at least one argument"),
+        (["--sizes", "64", "0"], "--sizes was given 0; allowed is at least 1"),
+    ],
+)
+def test_one_wrong_value_of_several_is_refused(words: list[str], message: str) -> None:
+    with pytest.raises(UsageError, match=message):
+        toy("--data_dir=d", *words)
