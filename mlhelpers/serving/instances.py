@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from mlhelpers.errors import PredictionError
 from mlhelpers.serving.signature import ModelSignature, Signature, Tensor
+from mlhelpers.serving.texts import to_texts
 
 __all__ = ["Batch", "to_batch"]
 
@@ -62,7 +63,8 @@ def to_batch(model: ModelSignature, instances: object, signature_name: str | Non
     if signature_name is not None and not isinstance(signature_name, str):
         raise PredictionError(f"signature_name is {_kind(signature_name)}; it should be text.")
     first = instances[0]
-    signature = model.choose(signature_name, frozenset(map(str, first)) if isinstance(first, dict) else None)
+    is_object = isinstance(first, dict) and first.keys() != {"b64"}
+    signature = model.choose(signature_name, frozenset(map(str, first)) if is_object else None)
     columns = _columns(model, signature, instances)
     arrays = {name: _column(model, signature, signature.inputs[name], values) for name, values in columns.items()}
     return Batch(signature, len(instances), arrays)
@@ -74,11 +76,11 @@ def _columns(model: ModelSignature, signature: Signature, instances: Sequence[An
     only = next(iter(names)) if len(names) == 1 else None
     columns: dict[str, list[Any]] = {name: [] for name in names}
     for index, instance in enumerate(instances):
-        if isinstance(instance, dict):
-            if instance.keys() != names:
+        if isinstance(instance, dict) and not (only is not None and instance.keys() == {"b64"}):
+            if instance.keys() != names and not signature.fits(frozenset(map(str, instance))):
                 raise PredictionError(_wrong_keys(model, signature, instance, index))
             for name in names:
-                columns[name].append(instance[name])
+                columns[name].append(instance[name] if name in instance else signature.inputs[name].default)
         elif only is not None:
             columns[only].append(instance)
         else:
@@ -92,7 +94,7 @@ def _columns(model: ModelSignature, signature: Signature, instances: Sequence[An
 
 def _wrong_keys(model: ModelSignature, signature: Signature, instance: dict[Any, Any], index: int) -> str:
     faults = []
-    missing = [name for name in signature.inputs if name not in instance]
+    missing = [name for name, tensor in signature.inputs.items() if name not in instance and tensor.default is None]
     extra = [key for key in instance if key not in signature.inputs]
     if missing:
         faults.append(f"lacks {', '.join(map(repr, missing))}")
@@ -124,6 +126,8 @@ def _column(model: ModelSignature, signature: Signature, tensor: Tensor, values:
 
 def _convert(tensor: Tensor, values: list[Any]) -> NDArray[Any] | str:
     """Convert values to an array (n, …), or say what is wrong with them."""
+    if tensor.dtype == "string":
+        return to_texts(tensor, values)
     fault = _wrong_leaf(values)
     if fault:
         return fault

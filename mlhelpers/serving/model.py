@@ -16,6 +16,7 @@ from mlhelpers.serving.exports import find_export
 from mlhelpers.serving.instances import to_batch
 from mlhelpers.serving.runtimes import Run, choose
 from mlhelpers.serving.signature import ModelSignature, read_signature
+from mlhelpers.serving.texts import from_texts
 
 __all__ = ["LoadedModel", "load_model"]
 
@@ -76,7 +77,7 @@ class LoadedModel:
                     f"The model gave {name!r} in the shape {list(outputs[name].shape)} for {size} instances; "
                     "the first axis has to be the batch. Export the model again."
                 )
-        return outputs
+        return {name: from_texts(array) if array.dtype.kind in "OS" else array for name, array in outputs.items()}
 
 
 def load_model(origin: str | os.PathLike[str], runtime: str | None = None) -> LoadedModel:

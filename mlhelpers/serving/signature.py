@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -20,7 +21,20 @@ __all__ = ["FILE_NAME", "ModelSignature", "Signature", "Tensor", "parse_signatur
 FILE_NAME = "signature.json"
 _FORMAT = 1
 _DTYPES = frozenset(
-    ["float16", "float32", "float64", "int8", "int16", "int32", "int64", "uint8", "uint16", "uint32", "uint64"]
+    [
+        "float16",
+        "float32",
+        "float64",
+        "int8",
+        "int16",
+        "int32",
+        "int64",
+        "string",
+        "uint8",
+        "uint16",
+        "uint32",
+        "uint64",
+    ]
 )
 
 
@@ -30,11 +44,15 @@ class Tensor:
 
     Attributes:
         name: Its key in an instance or in a prediction.
-        dtype: NumPy's name of the dtype.
+        dtype: NumPy's name of the dtype, or "string" for texts and bytes.
         shape: Sizes of the axes; the first is the batch and open (None), like every other None.
         minimum: Smallest value taken, or None where nothing is said.
         maximum: Largest value taken, or None.
-        description: What the numbers mean, in words.
+        description: What the values mean, in words.
+        default: What stands for an input that an instance leaves out; None where it has to be given.
+        example: A value that the model takes, where not every one of its dtype will do.
+        values: The only texts taken; any where there are none.
+        pattern: The regular expression that a text has to match as a whole; any text where it is empty.
     """
 
     name: str
@@ -43,6 +61,10 @@ class Tensor:
     minimum: float | None = None
     maximum: float | None = None
     description: str = ""
+    default: Any = None
+    example: Any = None
+    values: tuple[str, ...] = ()
+    pattern: str = ""
 
     @property
     def instance_shape(self) -> tuple[int | None, ...]:
@@ -58,6 +80,10 @@ class Tensor:
     def __str__(self) -> str:
         shape = ", ".join("any" if size is None else str(size) for size in self.instance_shape)
         text = f"{self.name!r}: {self.dtype} [{shape}]" if shape else f"{self.name!r}: one {self.dtype}"
+        if self.values:
+            text += f" of {', '.join(map(repr, self.values))}"
+        if self.default is not None:
+            text += f" (may be left out: {self.default!r})"
         if self.minimum is not None and self.maximum is not None:
             return f"{text} from {self.minimum:g} to {self.maximum:g}"
         if self.minimum is not None:
@@ -72,6 +98,11 @@ class Signature:
     name: str
     inputs: Mapping[str, Tensor]
     outputs: Mapping[str, Tensor]
+
+    def fits(self, keys: frozenset[str]) -> bool:
+        """Tell whether an instance with these keys has every input that it needs, and no other key."""
+        needed = {name for name, tensor in self.inputs.items() if tensor.default is None}
+        return needed <= keys <= self.inputs.keys()
 
     def __str__(self) -> str:
         return f"{self.name!r} takes {'; '.join(str(tensor) for tensor in self.inputs.values())}"
@@ -110,12 +141,12 @@ class ModelSignature:
                 raise PredictionError(str(unknown_name("signature", signature_name[:200], self.signatures)))
             return self.signatures[signature_name]
         default = self.signatures[self.default]
-        if keys is None or keys == default.inputs.keys():
+        if keys is None or default.fits(keys):
             return default
         # of the others the best match, so that an error speaks of the signature that was meant
         return max(
             [default, *self.signatures.values()],
-            key=lambda signature: (keys == signature.inputs.keys(), len(keys & signature.inputs.keys())),
+            key=lambda signature: (signature.fits(keys), len(keys & signature.inputs.keys())),
         )
 
 
@@ -198,7 +229,25 @@ def _tensor(name: str, entry: object, place: str) -> Tensor:
     for bound in (low, high):
         if bound is not None and (isinstance(bound, bool) or not isinstance(bound, (int, float))):
             raise ModelError(f"{place} has the bound {bound!r}; min and max are numbers.")
-    return Tensor(name, dtype, tuple(shape), low, high, str(values.get("description", "")))
+    allowed, pattern = values.get("values", []), values.get("pattern", "")
+    if not isinstance(allowed, list) or not all(isinstance(value, str) for value in allowed):
+        raise ModelError(f"{place}.values is {allowed!r}; it should be a list of texts.")
+    try:
+        re.compile(pattern)
+    except (TypeError, re.error) as error:
+        raise ModelError(f"{place}.pattern is {pattern!r}, which is no regular expression: {error}.") from None
+    return Tensor(
+        name,
+        dtype,
+        tuple(shape),
+        low,
+        high,
+        str(values.get("description", "")),
+        values.get("default"),
+        values.get("example"),
+        tuple(allowed),
+        pattern,
+    )
 
 
 def _is_axis(size: object) -> bool:

@@ -54,7 +54,8 @@ def parse_request(body: bytes) -> tuple[Any, Any]:
 def predictions_json(columns: dict[str, NDArray[Any]]) -> bytes:
     """Write named arrays (n, …) as {"predictions": [n objects]}; a float32 as the shortest number that means it."""
     names = tuple(columns)
-    rows = [dict(zip(names, row, strict=True)) for row in zip(*columns.values(), strict=True)]
+    values = [array.tolist() if array.dtype.kind == "O" else array for array in columns.values()]
+    rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
     return orjson.dumps({"predictions": rows}, option=orjson.OPT_SERIALIZE_NUMPY)
 
 

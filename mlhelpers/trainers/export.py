@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import shutil
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,16 +90,29 @@ def number(
     return {"dtype": dtype, "shape": shape, **span, "description": text}
 
 
-def text(shape: list[int | None], meaning: str, default: str | None = None) -> dict[str, Any]:
+def text(
+    shape: list[int | None],
+    meaning: str,
+    *,
+    default: str | None = None,
+    values: Sequence[str] = (),
+    pattern: str = "",
+    example: str | dict[str, str] | None = None,
+) -> dict[str, Any]:
     """Describe one tensor of texts for signature.json.
 
     Args:
         shape: Its shape, None for the number of instances.
-        meaning: What the text says, with the values that are allowed.
+        meaning: What the text says.
         default: What stands for an input that an instance leaves out; without one the input is needed.
+        values: The only texts that are taken; anything else is refused before the model sees it.
+        pattern: A regular expression that a text has to match as a whole.
+        example: A text that the model takes, where not every one will do; {"b64": …} for bytes.
     """
-    optional = {} if default is None else {"default": default}
-    return {"dtype": "string", "shape": shape, **optional, "description": meaning}
+    more = {"default": default, "values": list(values), "pattern": pattern, "example": example}
+    return {"dtype": "string", "shape": shape, **{name: value for name, value in more.items() if value}} | {
+        "description": meaning
+    }
 
 
 def _write_saved_model(aside: Path, model: Any, signatures: Mapping[str, Signature]) -> None:

@@ -23,9 +23,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlhelpers.errors import MissingExtraError, ModelError, unknown_name
-from mlhelpers.serving.signature import ModelSignature
+from mlhelpers.serving.signature import ModelSignature, Tensor
+from mlhelpers.serving.texts import to_texts
 
 __all__ = ["RUNTIMES", "Run", "check_names", "choose", "warm_up"]
+
+_ONE_TEXT = Tensor("text", "string", (None,))
 
 Run = Callable[[str, Mapping[str, NDArray[Any]]], dict[str, NDArray[Any]]]
 
@@ -94,5 +97,9 @@ def warm_up(run: Run, signature: ModelSignature) -> None:
         arrays = {}
         for name, tensor in entry.inputs.items():
             shape = [1, *(axis or 1 for axis in tensor.instance_shape)]
-            arrays[name] = np.full(shape, tensor.minimum or 0, tensor.dtype)
+            if tensor.dtype == "string":
+                text = next(filter(None, [tensor.example, tensor.default, *tensor.values]), "")
+                arrays[name] = np.broadcast_to(to_texts(_ONE_TEXT, [text]), shape)
+            else:
+                arrays[name] = np.full(shape, tensor.minimum or 0, tensor.dtype)
         run(entry.name, arrays)
