@@ -15,7 +15,7 @@ from pathlib import Path
 from mlhelpers.errors import DataError, UsageError
 from mlhelpers.settings import current
 
-__all__ = ["local_path", "write_aside"]
+__all__ = ["bucket_path", "local_path", "write_aside"]
 
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
@@ -43,6 +43,21 @@ def local_path(uri: str | os.PathLike[str]) -> Path:
     if ".." in key.split("/") or "\0" in key:
         raise UsageError(f"{text!r} is refused: a path inside a bucket has no '..' in it.")
     return current().home / "buckets" / bucket / key
+
+
+def bucket_path(bucket: str) -> Path:
+    """Return the local folder of a bucket named as the tutorials' trainers take it: bare, with gs://, or as a folder.
+
+    Args:
+        bucket: `my-bucket`, `gs://my-bucket`, or the path of a folder; a bare name counts as a folder where one of that
+            name is there and as a bucket otherwise.
+
+    Raises:
+        UsageError: It is none of the three.
+    """
+    if "/" in bucket or bucket.startswith((".", "~")) or Path(bucket).is_dir():
+        return local_path(bucket)
+    return local_path(f"gs://{bucket}")
 
 
 @contextmanager

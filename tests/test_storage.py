@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from mlhelpers.errors import DataError, UsageError
-from mlhelpers.storage import local_path, write_aside
+from mlhelpers.storage import bucket_path, local_path, write_aside
 
 
 def test_a_plain_path_stays_itself(tmp_path: Path) -> None:
@@ -88,3 +88,16 @@ def test_a_full_disk_is_told_and_leaves_nothing(tmp_path: Path) -> None:
         fill(aside)
 
     assert os.listdir(tmp_path) == []
+
+
+def test_a_bucket_may_be_named_bare_with_its_scheme_or_as_a_folder(
+    home: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "folder").mkdir()
+    monkeypatch.chdir(tmp_path)
+
+    assert bucket_path("my-bucket") == bucket_path("gs://my-bucket") == home / "buckets" / "my-bucket"
+    assert bucket_path("folder") == Path("folder")
+    assert bucket_path("./missing") == Path("missing")
+    with pytest.raises(UsageError, match="names no bucket: 'My Bucket'"):
+        bucket_path("My Bucket")

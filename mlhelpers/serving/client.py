@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 from types import TracebackType
 from typing import Any, Self
@@ -171,6 +172,8 @@ def _start(address: str) -> str:
 def _plain(value: Any) -> Any:
     if isinstance(value, (np.ndarray, np.generic)):
         return value.tolist()
+    if isinstance(value, bytes):
+        return {"b64": base64.b64encode(value).decode("ascii")}
     raise PredictionError(
-        f"An instance holds a {type(value).__name__}, which JSON cannot carry; send numbers or lists."
+        f"An instance holds a {type(value).__name__}, which JSON cannot carry; send numbers, texts, bytes or lists."
     )
