@@ -23,6 +23,7 @@ from mlhelpers.errors import unknown_name
 __all__ = ["Split", "get", "load", "names", "prepare", "request"]
 
 _TABLE = {
+    "babyweight": "mlhelpers.datasets.babyweight",
     "iris": "mlhelpers.datasets.iris",
     "mnist": "mlhelpers.datasets.mnist",
 }

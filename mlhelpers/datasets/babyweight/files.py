@@ -12,7 +12,7 @@ import csv
 import hashlib
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import ModuleType
@@ -89,8 +89,8 @@ def find_shards(folder: Path, part: str, pattern: str = "of") -> list[Path]:
     if not found:
         there = sorted(path.name for path in folder.glob("*.csv*"))[:6]
         raise DataError(
-            f"{folder} holds no file {part}.csv-… with {pattern!r} in its name; it holds {', '.join(there) or 'no CSV'}. "
-            "Write the files with: mlhelpers data prepare babyweight --output-dir " + str(folder)
+            f"{folder} holds no file {part}.csv-… with {pattern!r} in its name, but {', '.join(there) or 'no CSV'}. "
+            f"Write the files with: mlhelpers data prepare babyweight --output-dir {folder}"
         )
     return found
 
@@ -105,7 +105,7 @@ def row_key(line: str) -> str:
     return hashlib.sha224(line.encode()).hexdigest()
 
 
-Writer = Any
+Writer = Callable[["pl.Series"], None]
 
 
 @contextmanager
@@ -126,7 +126,7 @@ def shard_writer(folder: Path, part: str, shards: int, seed: int) -> Iterator[tu
 
     Raises:
         UsageError: `shards` is out of range.
-        DataError: The folder cannot be written to.
+        DataError: The folder cannot be written to, or there are too few rows to give each shard one.
     """
     if not 1 <= shards <= 1000:
         raise UsageError(f"shards is {shards!r}; allowed is 1 to 1,000.")
@@ -148,6 +148,11 @@ def shard_writer(folder: Path, part: str, shards: int, seed: int) -> Iterator[tu
                 some.write_csv(stream, include_header=False, quote_style="never")
 
         yield paths, write
+        if empty := sum(stream.tell() == 0 for stream in streams):
+            raise DataError(
+                f"{empty} of {shards} shards of {part!r} would be empty: too few births fall into its months. "
+                "Ask for fewer shards, or give births of more months."
+            )
 
 
 def remove_stale_shards(folder: Path, keep: Sequence[Path]) -> list[Path]:

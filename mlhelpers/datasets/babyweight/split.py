@@ -37,7 +37,7 @@ def fingerprint(year: int, month: int) -> int:
         -7146494315947640619
     """
     try:
-        import farmhash
+        import farmhash  # type: ignore[import-untyped]
     except ImportError as error:
         raise MissingExtraError("pyfarmhash, which splits births by month as BigQuery does,", "data") from error
     unsigned = int(farmhash.fingerprint64(f"{year}{month}"))
