@@ -24,6 +24,7 @@ __all__ = ["Split", "get", "load", "names", "prepare", "request"]
 
 _TABLE = {
     "babyweight": "mlhelpers.datasets.babyweight",
+    "cbis_ddsm": "mlhelpers.datasets.cbis_ddsm",
     "iris": "mlhelpers.datasets.iris",
     "mnist": "mlhelpers.datasets.mnist",
 }

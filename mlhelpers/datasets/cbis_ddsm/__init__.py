@@ -142,7 +142,10 @@ def prepare(
     records = []
     for part, paths in made.items():
         if not paths:
-            raise DataError(f"The {part} part has no picture: the download holds too few patients to be split.")
+            raise DataError(
+                f"The split {split!r} leaves the {part} part without a picture: the download holds too few patients"
+                + (", or those of one part alone. Try split='patient'." if split == "official" else ".")
+            )
         records.append(write_part(root, part, paths, np.random.default_rng([seed, len(paths)]) if shuffle else None))
     return [*records, *reports, *(path for paths in made.values() for path in paths)]
 

@@ -18,7 +18,7 @@ from urllib.parse import unquote
 
 from mlhelpers.errors import DataError
 
-__all__ = ["NAMES", "Case", "CaseList", "parse_case", "read_case_lists"]
+__all__ = ["NAMES", "Case", "CaseList", "case_of", "read_case_lists"]
 
 NAMES = tuple(f"{kind}_case_description_{part}_set.csv" for kind in ("mass", "calc") for part in ("train", "test"))
 
@@ -75,17 +75,26 @@ class CaseList:
     in_both_parts: tuple[str, ...]
 
 
-def parse_case(name: str) -> tuple[str, str, str, str] | None:
-    """Return patient, side, view and official part ("train" or "test") of a case name, or None if it is none.
+def case_of(name: str, density: int, aliases: tuple[str, ...] = ()) -> Case:
+    """Build a case from its name.
+
+    Args:
+        name: TCIA's name for the picture.
+        density: Density of the breast; 0 where it was not told.
+        aliases: As in `Case`.
+
+    Raises:
+        DataError: The name is not one of TCIA's.
 
     Example:
-        >>> parse_case("Mass-Test_P_00173_LEFT_CC")
-        ('P_00173', 'LEFT', 'CC', 'test')
+        >>> case_of("Mass-Test_P_00173_LEFT_CC", 2).patient
+        'P_00173'
     """
     match = _CASE.fullmatch(name)
     if match is None:
-        return None
-    return match["patient"], match["side"], match["view"], "test" if match["part"] == "Test" else "train"
+        raise DataError(f"A picture is named by its case, such as Calc-Training_P_00008_LEFT_CC, not {name!r}.")
+    part = "test" if match["part"] == "Test" else "train"
+    return Case(name, density, match["patient"], match["side"], match["view"], part, aliases)
 
 
 def read_case_lists(paths: Iterable[Path]) -> CaseList:
@@ -155,13 +164,9 @@ def _merged(one: Case, other: Case) -> Case:
 
 def _case(path: str, density: str, where: str) -> Case:
     folders = unquote(path.strip().strip('"').strip()).split("/")
-    match = _CASE.fullmatch(folders[0])
-    if match is None:
-        raise DataError(
-            f"{where}: a picture's path begins with its case, like Calc-Training_P_00008_LEFT_CC, not {folders[0]!r}."
-        )
     if density.strip() not in ("0", "1", "2", "3", "4"):
         raise DataError(f"{where}: {folders[0]} has density {density!r}; BI-RADS knows 1, 2, 3 and 4.")
-    part = "test" if match["part"] == "Test" else "train"
-    series = tuple(folders[2:3]) if len(folders) > 3 else ()
-    return Case(folders[0], int(density), match["patient"], match["side"], match["view"], part, series)
+    try:
+        return case_of(folders[0], int(density), tuple(folders[2:3]) if len(folders) > 3 else ())
+    except DataError as error:
+        raise DataError(f"{where}: {error}") from error

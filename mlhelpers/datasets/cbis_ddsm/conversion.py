@@ -88,23 +88,23 @@ def convert(jobs: Sequence[Job], frame: tuple[int, int], workers: int | None = N
     return Outcome(made, kept, failed)
 
 
-def largest_frame(sources: Sequence[Path], workers: int | None = None) -> tuple[int, int]:
+def largest_frame(sources: Sequence[Path]) -> tuple[int, int]:
     """Return width and height of the smallest frame into which every picture fits; only headers are read.
 
     Args:
         sources: DICOM files; those that cannot be read do not count.
-        workers: As in `convert`.
 
     Raises:
-        UsageError: `workers` is below 1.
-        DataError: None of them can be read, or a worker was ended from outside.
+        DataError: None of them can be read.
         MissingExtraError: pydicom is not installed.
     """
     width = height = 0
-    with tqdm(total=len(sources), desc="sizes", unit=" headers") as bar:
-        for _, size in _each(_size, iter(sources), len(sources), workers):
-            width, height = max(width, size[0]), max(height, size[1])
-            bar.update()
+    for source in tqdm(sources, desc="sizes", unit=" headers"):
+        try:
+            header = read_header(source)
+        except DataError:
+            continue  # it is reported when it is to be converted
+        width, height = max(width, header.Columns), max(height, header.Rows)
     if not width:
         raise DataError(f"None of the {len(sources)} DICOM files can be read, {sources[0]} for one.")
     return width, height
@@ -127,14 +127,6 @@ def _make(work: tuple[Job, tuple[int, int]]) -> tuple[str, str]:
         return "failed", f"{job.source}: {error}"
     write_png(job.target, image, frame)
     return "made", ""
-
-
-def _size(source: Path) -> tuple[int, int]:
-    try:
-        header = read_header(source)
-    except DataError:
-        return 0, 0  # it is reported when it is to be converted
-    return header.Columns, header.Rows
 
 
 def _each(

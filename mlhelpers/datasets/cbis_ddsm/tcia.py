@@ -91,8 +91,7 @@ def make_pictures(
     parts["test"] = [case for case, is_test in zip(cases, test, strict=True) if is_test]
     settle(root, {part: {case.file_name for case in chosen} for part, chosen in parts.items()})
     targets = {case.name: root / FOLDERS[part] / case.file_name for part in parts for case in parts[part]}
-    sources = [found.files[case.name] for case in cases]
-    size = size or largest_frame(sources, workers)
+    size = size or largest_frame([found.files[case.name] for case in cases])
     outcome = convert([Job(found.files[case.name], targets[case.name]) for case in cases], size, workers)
     if len(outcome.failed) == len(cases):
         raise DataError(f"None of the {len(cases)} mammograms below {images} could be read; their paths stand above.")
