@@ -8,13 +8,13 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mlhelpers.errors import MissingExtraError
 
-__all__ = ["import_tensorflow"]
+__all__ = ["hidden", "import_tensorflow"]
 
 _LOOKED_FOR = ("jax", "sklearn")
 
@@ -29,7 +29,7 @@ def import_tensorflow() -> Any:
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     needed = {os.environ["KERAS_BACKEND"]}
     try:
-        with _hidden(name for name in _LOOKED_FOR if name not in needed):
+        with hidden(name for name in _LOOKED_FOR if name not in needed):
             import keras  # noqa: F401  # TensorFlow would import it later, unhidden
             import tensorflow as tf
     except ImportError as error:
@@ -38,12 +38,16 @@ def import_tensorflow() -> Any:
 
 
 @contextmanager
-def _hidden(names: Iterator[str]) -> Iterator[None]:
-    """Make imports of packages fail that nobody has imported yet."""
-    hidden = [name for name in names if name not in sys.modules]
-    sys.modules.update(dict.fromkeys(hidden))  # type: ignore[arg-type]  # None is how an import is told to fail
+def hidden(names: Iterable[str]) -> Iterator[None]:
+    """Have packages seem not installed inside the block; those that are imported already stay.
+
+    Args:
+        names: Names of packages.
+    """
+    absent = [name for name in names if name not in sys.modules]
+    sys.modules.update(dict.fromkeys(absent))  # type: ignore[arg-type]  # None is how an import is told to fail
     try:
         yield
     finally:
-        for name in hidden:
+        for name in absent:
             del sys.modules[name]

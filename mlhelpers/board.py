@@ -1,0 +1,69 @@
+"""TensorBoard inside a notebook.
+
+It runs in the notebook's own process, on loopback, and ends with it: no process is left behind, and no program has to
+be on the PATH. May import `errors`, `frameworks` and `storage`.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import sys
+from dataclasses import dataclass
+
+from mlhelpers.errors import DataError, MissingExtraError
+from mlhelpers.frameworks import hidden
+from mlhelpers.storage import local_path
+
+__all__ = ["Board", "show"]
+
+
+@dataclass(frozen=True)
+class Board:
+    """A running TensorBoard; in a notebook it shows itself.
+
+    Attributes:
+        address: Where it answers, on this machine only.
+        height: Of the frame it is shown in, in pixels.
+    """
+
+    address: str
+    height: int
+
+    def _repr_html_(self) -> str:
+        """Return a frame; nothing where Colab draws the frame itself."""
+        if "google.colab" in sys.modules:
+            from google.colab import output
+
+            output.serve_kernel_port_as_iframe(int(self.address.rstrip("/").rpartition(":")[2]), height=self.height)
+            return ""
+        frame = f'<iframe src="{self.address}" width="100%" height="{self.height}" style="border: 0"></iframe>'
+        return f'{frame}<p>TensorBoard at <a href="{self.address}">{self.address}</a></p>'
+
+
+def show(folder: str | os.PathLike[str], height: int = 560) -> Board:
+    """Start TensorBoard over a folder of runs.
+
+    Args:
+        folder: Holds event files, at any depth; a path or gs://.
+        height: Of the frame, in pixels.
+
+    Raises:
+        DataError: There is no such folder.
+        MissingExtraError: TensorBoard is not installed.
+    """
+    path = local_path(folder).resolve()
+    if not path.is_dir():
+        raise DataError(f"{path} is no folder, so there are no curves to show. Train first: notebook 05.")
+    try:
+        with hidden(["tensorflow"]):  # it reads scalars without, and starts ten seconds sooner
+            from tensorboard import default, program
+
+            board = program.TensorBoard(plugins=default.get_plugins())
+            words = ["--logdir", str(path), "--host", "localhost", "--port", "0", "--load_fast", "false"]
+            board.configure(argv=["tensorboard", *words])
+            logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line per request would fill the notebook
+            address: str = board.launch()
+    except ImportError as error:
+        raise MissingExtraError("TensorBoard", "train") from error
+    return Board(address, height)
