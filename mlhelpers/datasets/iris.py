@@ -19,7 +19,8 @@ from mlhelpers.errors import DataError, MissingExtraError, UsageError, unknown_n
 from mlhelpers.storage import local_path, write_aside
 
 __all__ = [
-    "CLASS_NAMES", "COLUMNS", "FEATURES", "FILES", "SOURCES", "SUMMARY", "load", "prepare", "read_csv", "request",
+    "CLASS_NAMES", "COLUMNS", "FEATURES", "FILES", "LARGEST_CM", "SOURCES", "SUMMARY",
+    "load", "prepare", "read_csv", "request",
 ]  # fmt: skip
 
 SUMMARY = "150 irises, four lengths in cm, three species (Fisher 1936, by way of scikit-learn)"
@@ -37,7 +38,7 @@ FEATURES = tuple(COLUMNS)[:4]
 
 _TEST_PER_SPECIES = 10
 _TUTORIAL_FLOWER = (5.9, 3.0, 4.2, 1.5)  # what the original tutorial asks about; its class is 1
-_LARGEST_CM = 100.0  # no iris comes near it: a longer one was measured in another unit
+LARGEST_CM = 20.0  # no iris comes near it: what is longer was measured in another unit
 
 
 def load(source: str | None = None, validation_size: int = 24, seed: int = 0) -> Split:
@@ -210,8 +211,8 @@ def _row(path: str | Path, number: int, line: str) -> tuple[list[float], int]:
         *lengths, species = (float(word) for word in words)
     except ValueError:
         lengths, species = [], -1.0
-    if len(lengths) != len(FEATURES) or not all(0 < length < _LARGEST_CM for length in lengths):
-        wanted = f"four lengths in cm, each over 0 and under {_LARGEST_CM:g}, and the species"
+    if len(lengths) != len(FEATURES) or not all(0 < length < LARGEST_CM for length in lengths):
+        wanted = f"four lengths in cm, each over 0 and under {LARGEST_CM:g}, and the species"
     elif species not in range(len(CLASS_NAMES)):
         wanted = f"a species from 0 to {len(CLASS_NAMES) - 1} ({', '.join(CLASS_NAMES)}) at its end"
     else:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhelpers.errors import ModelError
+from mlhelpers.errors import ModelError, PredictionError
 from mlhelpers.serving.exports import find_export
 from mlhelpers.serving.instances import to_batch
 from mlhelpers.serving.runtimes import Run, choose
@@ -67,6 +67,8 @@ class LoadedModel:
     def _answer(self, signature_name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         try:
             outputs = self._run(signature_name, arrays)
+        except PredictionError:
+            raise
         # each runtime has its own classes for a failing operation
         except Exception as error:
             raise ModelError(f"The model failed on input that its signature allows: {error}") from error

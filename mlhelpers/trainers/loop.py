@@ -63,6 +63,7 @@ def fit(
     folder: Path,
     validate: Callable[[], dict[str, float]] | None = None,
     checkpoint_every_s: float = 15.0,
+    report_every: int = 0,
 ) -> Reporter:
     """Train to the last step, from the newest checkpoint in `folder` if there is one.
 
@@ -74,6 +75,8 @@ def fit(
         folder: The run's folder.
         validate: Measures the model on validation data; called with every checkpoint and at the end.
         checkpoint_every_s: Seconds between checkpoints.
+        report_every: Steps between reports, with a validation each, where the clock would make them too rare for a
+            curve; 0 leaves it to the clock.
 
     Returns:
         The reporter, still open: `seconds` holds the training time, and later results go through it.
@@ -92,7 +95,7 @@ def fit(
     run_steps = _compile(tf, task)
     chunk, saved_at = 1, time.monotonic()
     while step < task.total_steps:
-        count = min(chunk, task.total_steps - step)
+        count = min(chunk, task.total_steps - step, report_every - step % report_every if report_every else chunk)
         began = time.monotonic()
         metrics = {name: float(value) for name, value in run_steps(iterator, tf.constant(count)).items()}
         elapsed = time.monotonic() - began
@@ -101,11 +104,13 @@ def fit(
             raise MLHelpersError(
                 f"The loss stopped being a number before step {step}. Lower --learning_rate, or look at the data."
             )
-        reporter.train(step, metrics, elapsed)
+        is_due = bool(report_every) and step % report_every == 0
+        reporter.train(step, metrics, elapsed, keep=is_due)
         chunk = max(1, min(_MAX_STEPS_PER_CALL, int(count * _CALL_S / max(elapsed, 1e-6)), 2 * count))
-        if time.monotonic() - saved_at >= checkpoint_every_s or step == task.total_steps:
-            if validate is not None:
-                reporter.evaluate(step, "validation", validate())
+        is_saved = time.monotonic() - saved_at >= checkpoint_every_s or step == task.total_steps
+        if validate is not None and (is_saved or is_due):
+            reporter.evaluate(step, "validation", validate())
+        if is_saved:
             checkpoints.save(step, reporter.seconds)
             reporter.save_history()
             saved_at = time.monotonic()
@@ -140,10 +145,11 @@ def epochs_of_indices(n: int, batch_size: int, seed: int, first_step: int) -> An
 
 def _compile(tf: Any, task: Task) -> Any:
     """Compile a function that runs `count` steps and returns the mean of each metric over them."""
+    measure = tf.autograph.experimental.do_not_convert(task.measure)  # plain graph code; it may import, too
 
     def run_step(inputs: Any, targets: Any) -> dict[str, Any]:
         with tf.GradientTape() as tape:
-            metrics = task.measure(task.model(inputs, training=True), targets)
+            metrics: dict[str, Any] = measure(task.model(inputs, training=True), targets)
         groups = [list(variables) for _, variables in task.optimizers]
         for (optimizer, variables), gradients in zip(
             task.optimizers, tape.gradient(metrics["loss"], groups), strict=True

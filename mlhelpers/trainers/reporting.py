@@ -62,8 +62,8 @@ class Reporter:
         """Training time so far in seconds, evaluation and pauses not counted, earlier attempts included."""
         return self._seconds_before + self._training_s
 
-    def train(self, step: int, metrics: dict[str, float], elapsed_s: float) -> None:
-        """Report training up to `step`; `elapsed_s` is the training time since the last report."""
+    def train(self, step: int, metrics: dict[str, float], elapsed_s: float, keep: bool = False) -> None:
+        """Report training up to `step`; `elapsed_s` is the time since the last call, `keep` puts it into every file."""
         self._training_s += elapsed_s
         done = step - self._first
         speed = done / self._training_s if self._training_s else 0.0
@@ -72,7 +72,7 @@ class Reporter:
         self._bar.set_postfix_str(text, refresh=False)
         self._bar.update(step - self._bar.n)
         now = time.monotonic()
-        if now - self._last_line >= _LINE_EVERY_S or step == self._total:
+        if keep or now - self._last_line >= _LINE_EVERY_S or step == self._total:
             self._last_line = now
             self.say(f"step {step}/{self._total}  {text}  {speed:.1f} steps/s  left {left:.0f} s", bar=True)
             self._scalars("train", step, metrics | {"steps_per_second": speed})

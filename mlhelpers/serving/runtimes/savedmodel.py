@@ -9,7 +9,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from mlhelpers.errors import ModelError
+from mlhelpers.errors import ModelError, PredictionError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.serving.runtimes import Run, check_names, warm_up
 from mlhelpers.serving.signature import ModelSignature
@@ -48,7 +48,10 @@ def load(folder: Path, signature: ModelSignature) -> Run:
         check_names(signature, found, FILE)
 
         def run(signature_name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-            outputs = functions[signature_name](**{name: tf.constant(array) for name, array in arrays.items()})
+            try:
+                outputs = functions[signature_name](**{name: tf.constant(array) for name, array in arrays.items()})
+            except tf.errors.InvalidArgumentError as error:  # texts and bytes are taken apart inside the model
+                raise PredictionError(f"The model refuses what was sent: {_reason(error)}.") from None
             return {name: value.numpy() for name, value in outputs.items()}
 
         run.__dict__["keeps"] = loaded  # the functions hold their variables only weakly
@@ -62,3 +65,11 @@ def load(folder: Path, signature: ModelSignature) -> Run:
             f"The SavedModel in {folder} cannot be loaded: {reason[0]}. Export the model again."
         ) from error
     return run
+
+
+def _reason(error: Exception) -> str:
+    """Return what an operation says of its input, without where in the graph it stands."""
+    lines = [line.strip() for line in str(error).splitlines()]
+    around = ("Graph execution error", "Detected at node", "<stack traces", "[[")
+    said = [line for line in lines if line and not line.startswith(around)]
+    return said[-1].rstrip(".!") if said else type(error).__name__

@@ -1,0 +1,325 @@
+"""The species classifier: `python -m mlhelpers.trainers.iris --train-files TRAIN --eval-files TEST --job-dir RUN`.
+
+The network of the original tutorial's DNNClassifier: fully connected layers that grow narrower, ReLU, Adagrad at 0.05
+on the sum of the cross-entropies of a batch. It is exported for one of three kinds of requests: JSON (four numbers),
+CSV (one line of text) or EXAMPLE (a serialised `tensorflow.Example`). Taught in notebook 05.
+"""
+
+from __future__ import annotations
+
+import base64
+import os
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlhelpers.datasets.base import Part
+from mlhelpers.datasets.iris import CLASS_NAMES, COLUMNS, FEATURES, LARGEST_CM, read_csv
+from mlhelpers.datasets.records import serialize
+from mlhelpers.errors import UsageError
+from mlhelpers.frameworks import import_tensorflow
+from mlhelpers.trainers.base import claim_folder, main, output_folder, write_json
+from mlhelpers.trainers.export import Signature, export, number, text
+from mlhelpers.trainers.flags import flag
+
+__all__ = ["Hyperparameters", "build_model", "layer_widths", "train"]
+
+_MODULE = "mlhelpers.trainers.iris"
+_FILES = "one or more CSV files, paths or gs:// addresses"
+_VERBOSITIES = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
+_REPORT_EVERY = 100  # steps, as the original's estimator did
+_EXAMPLE = {"SepalLength": 5.9, "SepalWidth": 3.0, "PetalLength": 4.2, "PetalWidth": 1.5}  # the tutorial's flower
+_LENGTH = r" *(?:1?\d(?:\.\d*)?|20(?:\.0*)?|\.\d+) *"  # a number from 0 to LARGEST_CM
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Train a classifier of irises on CSV files, evaluate it on others, and export it."""
+
+    train_files: tuple[str, ...] = flag((), help=f"{_FILES}: the flowers to learn from")
+    eval_files: tuple[str, ...] = flag((), help=f"{_FILES}: the flowers to report on")
+    job_dir: str = flag("", help="folder or gs:// address for checkpoints, events and export")
+    output_dir: str = flag("", help="another name of --job-dir; goes before it where both are given")
+    train_steps: int = flag(100, help="steps in all; the tutorial takes 1000", minimum=1)
+    eval_steps: int = flag(100, help="steps of evaluation, at most; fewer where the files end", minimum=1)
+    num_epochs: int | None = flag(
+        None, help="end after so many passes over the training files, if that is sooner", minimum=1
+    )
+    train_batch_size: int = flag(40, help="flowers a step", minimum=1, tunable=True)
+    eval_batch_size: int = flag(40, help="flowers a step of evaluation", minimum=1)
+    learning_rate: float = flag(0.05, help="Adagrad's; the original could not change it", minimum=1e-9, tunable=True)
+    first_layer_size: int = flag(100, help="units of the first layer", minimum=1, maximum=10_000, tunable=True)
+    num_layers: int = flag(4, help="hidden layers", minimum=1, maximum=50, tunable=True)
+    scale_factor: float = flag(
+        0.7, help="how much narrower each layer is than the one before", minimum=0.01, maximum=2, tunable=True
+    )
+    embedding_size: int = flag(8, help="taken because the original trainer took it; has no effect, there or here")
+    num_parallel_calls: int | None = flag(None, help="threads that make batches; one per CPU core if None", minimum=1)
+    prefetch_buffer_size: int | None = flag(None, help="batches made ahead; 1024 if None", minimum=0)
+    export_format: str = flag("JSON", help="what the exported model takes", choices=("JSON", "CSV", "EXAMPLE"))
+    verbosity: str = flag(
+        "INFO", help="DEBUG shows TensorFlow's own remarks too, ERROR hides its warnings", choices=_VERBOSITIES
+    )
+    seed: int = flag(0, help="first weights, order of the flowers", minimum=0, maximum=2**31 - 1)
+    save_checkpoints_secs: float = flag(15.0, help="seconds between checkpoints", minimum=0)
+
+
+def train(hyperparameters: Hyperparameters) -> Path:
+    """Train, evaluate and export; go on from the newest checkpoint where the output folder holds one.
+
+    Args:
+        hyperparameters: What the flags say.
+
+    Returns:
+        The export directory.
+
+    Raises:
+        UsageError: No files, no output folder, a batch larger than the data, or a folder of a run with other settings.
+        DataError: A file is missing or malformed, or a folder cannot be written.
+        MLHelpersError: The loss stopped being a number.
+    """
+    settings = hyperparameters
+    train_data, eval_data = _read(settings.train_files, "train_files"), _read(settings.eval_files, "eval_files")
+    n = len(train_data["Species"])
+    if settings.train_batch_size > n:
+        raise UsageError(f"--train_batch_size is {settings.train_batch_size}, but there are only {n} flowers.")
+    folder = output_folder(settings.output_dir, settings.job_dir)
+    claim_folder(folder, settings, free=("train_steps", "num_epochs", "verbosity", "save_checkpoints_secs"))
+    steps = settings.train_steps
+    if settings.num_epochs is not None:
+        steps = min(steps, settings.num_epochs * (n // settings.train_batch_size))
+    tf = _tensorflow(settings.verbosity)
+    import keras
+
+    from mlhelpers.trainers.loop import fit
+
+    keras.utils.set_random_seed(settings.seed)
+    model = build_model(layer_widths(settings.first_layer_size, settings.num_layers, settings.scale_factor))
+    evaluate = _evaluator(tf, model, eval_data, settings)
+    reporter = fit(
+        _task(tf, model, train_data, settings, steps),
+        folder,
+        validate=evaluate,
+        checkpoint_every_s=settings.save_checkpoints_secs,
+        report_every=_REPORT_EVERY,
+    )
+    reporter.phase("evaluating")
+    result = evaluate()
+    reporter.evaluate(steps, "test", result, tune=True)
+    reporter.save_history()
+    reporter.phase("exporting", result)
+    metrics = {**result, "global_step": steps, "steps": steps, "seconds": round(reporter.seconds, 2)}
+    write_json(folder / "metrics.json", {**metrics, "parameters": int(model.count_params())})
+    where = _export(tf, model, folder, settings, result)
+    reporter.phase("done", result)
+    reporter.say(f"exported to {where}")
+    reporter.say(f"test accuracy {result['accuracy']:.4f} after {steps} steps in {reporter.seconds:.1f} s")
+    reporter.close()
+    return where
+
+
+def layer_widths(first_layer_size: int, num_layers: int, scale_factor: float) -> list[int]:
+    """Return the number of units of each hidden layer, as the original trainer counts them.
+
+    Layer i has first_layer_size * scale_factor**i units, cut down to a whole number, and never under two.
+
+    Example:
+        >>> layer_widths(100, 4, 0.7)  # 48: 100 * 0.7 * 0.7 is 48.999…, and is cut
+        [100, 70, 48, 34]
+    """
+    return [max(2, int(first_layer_size * scale_factor**i)) for i in range(num_layers)]
+
+
+def build_model(widths: Sequence[int]) -> Any:
+    """Build an untrained network.
+
+    Args:
+        widths: Units of each hidden layer.
+
+    Returns:
+        A Keras model: (n, 4) float32, the lengths in cm -> logits (n, 3).
+    """
+    from keras import Sequential, layers
+
+    hidden = [layers.Dense(width, activation="relu") for width in widths]
+    return Sequential([layers.Input((len(FEATURES),)), *hidden, layers.Dense(len(CLASS_NAMES))], name="iris")
+
+
+def _tensorflow(verbosity: str) -> Any:
+    """Import TensorFlow, as talkative as asked for; what the run itself prints stays the same."""
+    if verbosity == "DEBUG":
+        os.environ["TF_CPP_MIN_LOG_LEVEL"] = "0"
+    tf = import_tensorflow()
+    tf.get_logger().setLevel("WARN" if verbosity == "INFO" else verbosity)
+    return tf
+
+
+def _read(files: Sequence[str], field: str) -> Part:
+    """Read files one after the other into one part."""
+    if not files:
+        raise UsageError(
+            f"--{field.replace('_', '-')} is missing: {_FILES}. To make iris_training.csv and iris_test.csv:  "
+            "mlhelpers data prepare iris --output-dir data/runs/iris"
+        )
+    parts = [read_csv(file) for file in files]
+    return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
+
+
+def _features(part: Part) -> NDArray[np.float32]:
+    """Return the four lengths side by side, (n, 4)."""
+    return np.stack([part[name] for name in FEATURES], axis=1)
+
+
+def _measure(logits: Any, species: Any) -> dict[str, Any]:
+    """Measure a batch as the original did: it makes the sum of the cross-entropies smaller, not their mean.
+
+    Adagrad's steps hardly depend on the scale of the loss, but its start does: with the mean it is slower.
+    """
+    from mlhelpers.trainers.loop import classification
+
+    mean = classification(logits, species)
+    return {
+        "loss": mean["loss"] * species.shape[0],  # the batch size is fixed, and known to the graph
+        "average_loss": mean["loss"],
+        "accuracy": mean["accuracy"],
+    }
+
+
+def _task(tf: Any, model: Any, part: Part, settings: Hyperparameters, steps: int) -> Any:
+    import keras
+
+    from mlhelpers.trainers.loop import Task, epochs_of_indices
+
+    features, species = tf.constant(_features(part)), tf.constant(part["Species"])
+    ahead = 1024 if settings.prefetch_buffer_size is None else settings.prefetch_buffer_size
+
+    def batch(step: Any, indices: Any) -> Any:
+        return tf.gather(features, indices), tf.gather(species, indices)
+
+    def batches(first_step: int) -> Any:
+        indices = epochs_of_indices(len(part["Species"]), settings.train_batch_size, settings.seed, first_step)
+        calls = settings.num_parallel_calls or tf.data.AUTOTUNE
+        return indices.map(tf.autograph.experimental.do_not_convert(batch), num_parallel_calls=calls).prefetch(ahead)
+
+    optimizer = keras.optimizers.Adagrad(settings.learning_rate, initial_accumulator_value=0.1)
+    return Task(model, [(optimizer, model.trainable_variables)], batches, steps, _measure)
+
+
+def _evaluator(tf: Any, model: Any, part: Part, settings: Hyperparameters) -> Any:
+    """Return a function that measures the model on a part: mean over its flowers, `loss` the mean over batches."""
+    size, limit = settings.eval_batch_size, settings.eval_steps * settings.eval_batch_size
+    features, species = _features(part)[:limit], part["Species"][:limit]
+    n_batches = -(-len(species) // size)
+
+    def evaluate() -> dict[str, float]:
+        logits = np.concatenate([model(features[i : i + size], training=False) for i in range(0, len(species), size)])
+        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(species, logits).numpy().astype(float)
+        return {
+            "accuracy": float(np.mean(logits.argmax(axis=1) == species)),
+            "average_loss": float(losses.mean()),
+            "loss": float(losses.sum() / n_batches),
+        }
+
+    return evaluate
+
+
+def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result: dict[str, float]) -> Path:
+    places = ("train_files", "eval_files", "output_dir", "job_dir")  # where the run lay says nothing about the model
+    description = {
+        "name": "iris",
+        "description": f"species classifier, hidden layers of {', '.join(map(str, _widths(model)))} units",
+        "class_names": list(CLASS_NAMES),
+        "trained_on": "irises measured by E. Anderson, published by R. A. Fisher in 1936",
+        "metrics": {name: round(value, 6) for name, value in result.items()},
+        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
+    }
+    signature = {"JSON": _from_numbers, "CSV": _from_rows, "EXAMPLE": _from_examples}[settings.export_format]
+    return export(
+        folder,
+        "iris",
+        model,
+        {"serving_default": signature(tf, model)},
+        description,
+        litert=settings.export_format == "JSON",
+    )  # LiteRT takes no text apart
+
+
+def _widths(model: Any) -> list[int]:
+    return [layer.units for layer in model.layers[:-1]]
+
+
+def _answer(tf: Any, model: Any, features: Any) -> dict[str, Any]:
+    """Return what a DNNClassifier's `predict` returns, for lengths (n, 4)."""
+    logits = model(features, training=False)
+    ids = tf.argmax(logits, axis=1)[:, None]
+    names = tf.constant(CLASS_NAMES)
+    return {
+        "class_ids": ids,
+        "classes": tf.gather(names, ids),
+        "logits": logits,
+        "probabilities": tf.nn.softmax(logits),
+    }
+
+
+def _outputs() -> dict[str, Any]:
+    species = ", ".join(f"{k} {name}" for k, name in enumerate(CLASS_NAMES))
+    n = len(CLASS_NAMES)
+    return {
+        "class_ids": number("int64", [None, 1], f"the most probable class: {species}"),
+        "classes": text([None, 1], "its name"),
+        "logits": number("float32", [None, n], "one score per class; the softmax of the scores is the probabilities"),
+        "probabilities": number("float32", [None, n], "one probability per class; they sum to 1", 0.0, 1.0),
+    }
+
+
+def _from_numbers(tf: Any, model: Any) -> Signature:
+    """Take the four lengths by name; the species, which the original demanded, is what is asked for."""
+
+    def answer(sepal_length: Any, sepal_width: Any, petal_length: Any, petal_width: Any) -> dict[str, Any]:
+        return _answer(tf, model, tf.stack([sepal_length, sepal_width, petal_length, petal_width], axis=1))
+
+    inputs = {name: number("float32", [None], COLUMNS[name], 0.0, LARGEST_CM) for name in FEATURES}
+    specs = [tf.TensorSpec([None], tf.float32, name) for name in FEATURES]
+    return answer, specs, {"inputs": inputs, "outputs": _outputs()}
+
+
+def _from_rows(tf: Any, model: Any) -> Signature:
+    """Take one line of text per flower; nothing is filled in where a length is missing."""
+
+    def answer(csv_row: Any) -> dict[str, Any]:
+        lengths = tf.io.decode_csv(csv_row, [tf.constant([], tf.float32)] * len(FEATURES))
+        return _answer(tf, model, _in_range(tf, tf.stack(lengths, axis=1)))
+
+    meaning = f"{','.join(FEATURES)}: four lengths from 0 to {LARGEST_CM:g} cm with commas between"
+    row = text([None], meaning, pattern=",".join([_LENGTH] * 4), example=",".join(map(str, _EXAMPLE.values())))
+    spec = [tf.TensorSpec([None], tf.string, "csv_row")]
+    return answer, spec, {"inputs": {"csv_row": row}, "outputs": _outputs()}
+
+
+def _from_examples(tf: Any, model: Any) -> Signature:
+    """Take one serialised `tensorflow.Example` per flower."""
+    features = {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
+
+    def answer(examples: Any) -> dict[str, Any]:
+        parsed = tf.io.parse_example(examples, features)
+        return _answer(tf, model, _in_range(tf, tf.stack([parsed[name] for name in FEATURES], axis=1)))
+
+    meaning = f"a serialised tensorflow.Example, as {{'b64': …}}, with one float each for {', '.join(FEATURES)}, in cm"
+    packed = text([None], meaning, example={"b64": base64.b64encode(serialize(_EXAMPLE)).decode("ascii")})
+    spec = [tf.TensorSpec([None], tf.string, "examples")]
+    return answer, spec, {"inputs": {"examples": packed}, "outputs": _outputs()}
+
+
+def _in_range(tf: Any, lengths: Any) -> Any:
+    """Refuse what the server cannot see inside a text: the same range as for plain numbers."""
+    fits = tf.reduce_all((lengths >= 0.0) & (lengths <= LARGEST_CM))
+    with tf.control_dependencies([tf.debugging.Assert(fits, [f"lengths are 0 to {LARGEST_CM:g} cm"])]):
+        return tf.identity(lengths)
+
+
+if __name__ == "__main__":
+    main(Hyperparameters, train, _MODULE)
