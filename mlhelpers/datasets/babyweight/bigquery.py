@@ -180,6 +180,6 @@ def _asked(export: Export, call: Callable[[], Any]) -> Any:
         return call()
     except Exception as error:  # google.api_core's errors, whose package is not imported here
         raise DataError(
-            f"BigQuery refused the export of {export.part!r} to {export.uri}: {error}. "
+            f"BigQuery refused the export of {export.part!r} to {export.uri}: {' '.join(str(error).split())}. "
             "The bucket must exist, lie in the multi-region US, be one you may write to, and hold no such files."
         ) from error
