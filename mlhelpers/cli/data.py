@@ -63,10 +63,11 @@ def _make_prepare(name: str) -> click.Command:
 
 
 def _make_request(name: str) -> click.Command:
-    default = inspect.signature(datasets.get(name).request).parameters["n"].default
+    function = datasets.get(name).request
+    default = inspect.signature(function).parameters["n"].default
 
-    def request(output: str, count: int, source: str | None) -> None:
-        lines = "".join(json.dumps(instance) + "\n" for instance in datasets.request(name, count, source=source))
+    def request(output: str, count: int, source: str | None, **options: Any) -> None:
+        lines = "".join(json.dumps(instance) + "\n" for instance in function(count, source=source, **options))
         if output == "-":
             click.echo(lines, nl=False)
             return
@@ -83,8 +84,8 @@ def _make_request(name: str) -> click.Command:
     return click.Command(
         name,
         callback=request,
-        params=[output, count, _source(name)],
-        help=f"{_first_line(datasets.get(name).request)}\n\n{example}",
+        params=[output, count, _source(name), *_options(function)],
+        help=f"{_first_line(function)}\n\n{example}",
         short_help=datasets.get(name).SUMMARY,
     )
 
@@ -110,7 +111,7 @@ def _options(function: Callable[..., Any]) -> list[click.Parameter]:
     options: list[click.Parameter] = []
     for parameter in inspect.signature(function).parameters.values():
         kind, dashed = _plain_type(hints[parameter.name]), parameter.name.replace("_", "-")
-        if parameter.name in ("output_dir", "source") or kind is None:
+        if parameter.name in ("n", "output_dir", "source") or kind is None:
             continue
         text = " ".join(texts[parameter.name].split())
         is_told = parameter.default is not None

@@ -198,7 +198,7 @@ def learning_curve(
     title: str | None = None,
     ax: Axes | None = None,
 ) -> Axes:
-    """Draw how a metric moves during training, on the training batches and on the validation images.
+    """Draw how a metric moves during training, on the training batches and on the validation part.
 
     Args:
         history: Columns by name, each of shape (n,), NaN where nothing was measured: `x`, the metric, and where there
@@ -230,7 +230,7 @@ def learning_curve(
     title = f"{metric.capitalize()} while it learns{ending}" if title is None else title
     names = {"step": "training step (batches learned from)", "seconds": "training time (seconds)"}
     ax = styled_axes(ax, title, (7.5, 3.6), names.get(x, x), metric + unit, "y")
-    for name, label in ((metric, "training batches"), (measured, "validation images")):
+    for name, label in ((metric, "training batches"), (measured, "validation part")):
         if name in table:
             known = np.isfinite(table[name])
             (line,) = ax.plot(table[x][known], factor * table[name][known], color=GREY, linewidth=1, label=label)

@@ -1,10 +1,13 @@
 from __future__ import annotations
 
+import inspect
 import json
+import re
 from pathlib import Path
 
 import pytest
 
+from mlhelpers import datasets
 from mlhelpers.cli import main
 from mlhelpers.datasets.records import read_records
 
@@ -61,3 +64,32 @@ def test_wrong_words_are_refused(
     assert code == run(*words)
 
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", datasets.names())
+@pytest.mark.parametrize("what", ["prepare", "request"])
+def test_help_shows_an_option_with_a_text_for_each_keyword(
+    name: str, what: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("data", what, name, "--help") == 0
+
+    out = capsys.readouterr().out
+    for keyword in inspect.signature(getattr(datasets.get(name), what)).parameters:
+        if keyword not in ("n", "output_dir", "source"):
+            assert re.search(rf"  --{keyword.replace('_', '-')} .*\w", out), keyword
+
+
+def test_a_keyword_of_prepare_is_an_option(tmp_path: Path) -> None:
+    assert run("data", "prepare", "mnist", "--output-dir", str(tmp_path), "--validation-size", "100") == 0
+
+    assert sum(1 for _ in read_records(tmp_path / "validation.tfrecords")) == 100
+
+
+@pytest.mark.parametrize("words", [["babyweight", "--shards", "0"], ["cbis_ddsm", "--split", "luck"]])
+def test_an_option_out_of_range_is_wrong_usage(
+    words: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("data", "prepare", words[0], "--output-dir", str(tmp_path / "out"), *words[1:]) == 2
+
+    assert words[2] in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
