@@ -4,8 +4,8 @@ Every function draws on the axes it is given, or on a new figure, and returns th
 drawing. Ink is dark on light paper everywhere, titles and axis names with units are set here, the colours can be told
 apart by colour-blind readers, and nothing changes matplotlib's settings for anyone else.
 
-To add a plot: a function in `pictures` (it shows images) or `charts` (it shows numbers) that takes arrays and `ax`, its
-name below, and a test on its artists. May import `errors` alone of the project.
+To add a plot: a function in `pictures` (it shows images), `charts` (it shows numbers) or `groups` (it compares groups)
+that takes arrays and `ax`, its name below, and a test on its artists. May import `errors` alone of the project.
 """
 
 from mlhelpers.errors import MissingExtraError
@@ -23,6 +23,7 @@ from mlhelpers.plots.charts import (
     learning_curve,
     probability_bars,
 )
+from mlhelpers.plots.groups import mean_and_spread
 from mlhelpers.plots.pictures import digit, image_grid, mistakes, strokes
 
 __all__ = [
@@ -33,6 +34,7 @@ __all__ = [
     "histogram",
     "image_grid",
     "learning_curve",
+    "mean_and_spread",
     "mistakes",
     "probability_bars",
     "strokes",
