@@ -130,6 +130,8 @@ def _open(path: Path, *, stop_before_pixels: bool) -> Any:
     except pydicom.errors.InvalidDicomError as error:
         raise DataError(f"{path} is no DICOM file.") from error
     except AttributeError as error:
+        if not stop_before_pixels:  # the header was whole a moment ago
+            raise DataError(f"{path} is truncated or damaged: its pixels have no end.") from error
         raise DataError(f"{path} holds no picture: it does not say how many rows and columns there are.") from error
     except OSError as error:
         raise DataError(f"{path} cannot be read: {error.strerror or error}.") from error

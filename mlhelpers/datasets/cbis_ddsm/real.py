@@ -16,7 +16,7 @@ from mlhelpers.datasets.base import DataFile, Part, fetch
 from mlhelpers.datasets.cbis_ddsm.case_lists import case_of
 from mlhelpers.datasets.cbis_ddsm.dicom import read_mammogram
 from mlhelpers.datasets.cbis_ddsm.folders import read_pictures
-from mlhelpers.datasets.cbis_ddsm.pictures import SIZE, read_png, shrink, write_png
+from mlhelpers.datasets.cbis_ddsm.pictures import read_png, shrink, write_png
 from mlhelpers.datasets.cbis_ddsm.tree import find_mammograms
 from mlhelpers.errors import DataError
 
@@ -133,14 +133,17 @@ def write_examples(images: Path, folder: Path) -> list[Path]:
     if found.missing:
         raise DataError(f"{images} does not hold {', '.join(found.missing)}.")
     written = []
-    for file in (*EXAMPLES, *LARGE):
-        pixels = read_mammogram(found.files[_named(file)[1]])
-        frame, size = FRAME, SIZE
-        if file in LARGE:
+    large = {_named(file)[1]: file for file in LARGE}
+    for file in EXAMPLES:
+        case = _named(file)[1]
+        pixels = read_mammogram(found.files[case])
+        write_png(folder / file.name, shrink(pixels, FRAME), FRAME)
+        written.append(folder / file.name)
+        if case in large:
             size = (-(-pixels.shape[1] // LARGE_FACTOR), -(-pixels.shape[0] // LARGE_FACTOR))
             frame = (size[0] * LARGE_FACTOR, size[1] * LARGE_FACTOR)
-        write_png(folder / file.name, shrink(pixels, frame, size), frame)
-        written.append(folder / file.name)
+            write_png(folder / large[case].name, shrink(pixels, frame, size), frame)
+            written.append(folder / large[case].name)
     return written
 
 
