@@ -292,7 +292,7 @@ def _sample(source: str) -> Iterator[pl.DataFrame]:
 def _by_part(table: pl.DataFrame, held_out: list[tuple[int, int]]) -> dict[str, pl.DataFrame]:
     """Split births by their month; "validation" holds the months that are held out."""
     polars = files.import_polars()
-    number = (polars.col("year") * 100 + polars.col("month")).cast(polars.Int32).alias("number")
+    number = (polars.col("year").cast(polars.Int32) * 100 + polars.col("month")).alias("number")
     months = table.select(number.unique())["number"].to_list()
     chosen = {year * 100 + month for year, month in held_out}
     evaluated = [number for number in months if is_eval_month(*divmod(number, 100))]

@@ -27,6 +27,7 @@ __all__ = [
     "clean",
     "from_sample",
     "lines",
+    "part_columns",
     "read_births",
     "without_ultrasound",
 ]
@@ -113,17 +114,26 @@ def from_sample(files: list[Path]) -> pl.DataFrame:
 def clean(births: pl.DataFrame) -> pl.DataFrame:
     """Keep the births that the tutorial keeps: after 2000, and weight, age, plurality, weeks, month known and above 0.
 
+    Year, month, age and plurality become whole numbers; weight and weeks stay as they are.
+
     Births whose sex is not recorded, or of more than five, have no word in the vocabulary and are left out too.
     """
     polars = import_polars()
     known = [polars.col(name) > 0 for name in ("weight_pounds", "mother_age", "gestation_weeks")]
-    return births.filter(
+    kept = births.filter(
         polars.col("year").is_between(*_YEARS),
         polars.col("month").is_between(1, 12),
         polars.col("plurality").is_between(1, 5),
         polars.col("is_male").is_not_null(),
         polars.all_horizontal(known),
     )
+    whole: dict[Any, Any] = {
+        "year": polars.Int16,
+        "month": polars.Int8,
+        "mother_age": polars.Int16,
+        "plurality": polars.Int8,
+    }
+    return kept.cast(whole)
 
 
 def as_recorded(births: pl.DataFrame) -> pl.DataFrame:
@@ -132,8 +142,7 @@ def as_recorded(births: pl.DataFrame) -> pl.DataFrame:
     words = dict(enumerate(VOCABULARY["plurality"][:5], start=1))
     return births.with_columns(
         polars.when("is_male").then(polars.lit("True")).otherwise(polars.lit("False")).alias("is_male"),
-        polars.col("mother_age").cast(polars.Int16),
-        polars.col("plurality").cast(polars.Int8).replace_strict(words, return_dtype=polars.String),
+        polars.col("plurality").replace_strict(words, return_dtype=polars.String),
     )
 
 
