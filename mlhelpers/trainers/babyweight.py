@@ -1,0 +1,256 @@
+"""The predictor of birth weights: `python -m mlhelpers.trainers.babyweight --bucket BUCKET --output_dir RUN`.
+
+The wide and deep network of the original tutorial, with its columns, sizes and two optimizers: FTRL for the wide part,
+Adagrad for the deep part. Taught in notebook 05.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mlhelpers.datasets.babyweight import VOCABULARY, find_shards, read_csv
+from mlhelpers.errors import DataError, UsageError
+from mlhelpers.frameworks import import_tensorflow
+from mlhelpers.storage import bucket_path, local_path
+from mlhelpers.trainers.base import claim_folder, main, output_folder, write_json
+from mlhelpers.trainers.export import export, number, text
+from mlhelpers.trainers.flags import flag
+from mlhelpers.trainers.wide_and_deep import WIDE_RATE, build_model, encode_births, encode_request
+
+__all__ = ["Hyperparameters", "count_steps", "train"]
+
+_MODULE = "mlhelpers.trainers.babyweight"
+_EVAL_BATCH_SIZE = 2**15
+_IN_BUCKET = Path("babyweight", "preproc")
+
+Inputs = dict[str, NDArray[Any]]
+
+
+@dataclass(frozen=True)
+class Hyperparameters:
+    """Train a wide and deep network on births, evaluate it on those of other months, and export it."""
+
+    bucket: str = flag("", help="bucket or folder that holds babyweight/preproc/ with the shards")
+    data_dir: str = flag("", help="folder or gs:// address of the shards themselves, in place of --bucket")
+    output_dir: str = flag("", help="folder for checkpoints, events and export; --job-dir where it is not given")
+    job_dir: str = flag("", help="what the service passes to every trainer")
+    batch_size: int = flag(512, help="rows a step", minimum=1, tunable=True)
+    nnsize: tuple[int, ...] = flag(
+        (128, 32, 4), help="units of each hidden layer, one or more numbers", minimum=1, maximum=10_000, tunable=True
+    )
+    nembeds: int = flag(3, help="numbers learnt for each crossed bucket", minimum=1, maximum=1000, tunable=True)
+    train_examples: int = flag(5000, help="rows to train on, in thousands; the data are repeated", minimum=1)
+    pattern: str = flag("of", help="what a shard's name holds; 00000-of- takes the first shard only")
+    eval_steps: int | None = flag(None, help="batches of 32768 rows to evaluate on; all rows if None", minimum=1)
+    learning_rate: float = flag(
+        0.05, help="Adagrad's, of the deep part, at the start; it falls to zero", minimum=1e-9, tunable=True
+    )
+    wide_learning_rate: float = flag(WIDE_RATE, help="FTRL's, of the wide part", minimum=1e-9, tunable=True)
+    cross_dropout: float = flag(
+        0.5, help="share of rows whose cross the deep part does not see", minimum=0, maximum=0.95, tunable=True
+    )
+    cross_penalty: float = flag(1e-3, help="what a squared number of the embedding adds to the loss", minimum=0)
+    seed: int = flag(0, help="order of the data, first weights", minimum=0, maximum=2**31 - 1)
+    save_checkpoints_secs: float = flag(15.0, help="seconds between checkpoints", minimum=0)
+
+
+def train(hyperparameters: Hyperparameters) -> Path:
+    """Train, evaluate and export; go on from the newest checkpoint where the output folder holds one.
+
+    Args:
+        hyperparameters: What the flags say.
+
+    Returns:
+        The export directory.
+
+    Raises:
+        UsageError: No data or output folder named, a batch larger than the data, or a folder of a run with other
+            settings.
+        DataError: Shards missing or damaged, or a folder that cannot be written.
+        MLHelpersError: The loss stopped being a number.
+    """
+    from mlhelpers.trainers.loop import fit
+
+    settings = hyperparameters
+    folder = output_folder(settings.output_dir, settings.job_dir)
+    train_data, eval_data, validation_data = _read_parts(settings)
+    n, steps = len(train_data[1]), count_steps(settings.train_examples, settings.batch_size)
+    if settings.batch_size > n:
+        raise UsageError(f"--batch_size is {settings.batch_size}, but there are only {n} rows to train on.")
+    as_json = replace(settings, nnsize=list(settings.nnsize))  # type: ignore[arg-type]  # JSON has no tuples to compare with
+    claim_folder(folder, as_json, free=("save_checkpoints_secs",))
+    print(f"training for {steps} steps of {settings.batch_size} rows", flush=True)
+    print(f"the deep part's hidden layers have {', '.join(map(str, settings.nnsize))} units", flush=True)
+    tf = import_tensorflow()
+    import keras
+
+    keras.utils.set_random_seed(settings.seed)
+    model, wide, deep = build_model(settings.nnsize, settings.nembeds, settings.cross_dropout)
+    measure = _measure(tf, deep[0], settings.cross_penalty)
+    evaluate = _evaluator(tf, model, measure)
+    reporter = fit(
+        _task(tf, model, wide, deep, measure, train_data, settings, steps),
+        folder,
+        validate=lambda: evaluate(validation_data, None),
+        checkpoint_every_s=settings.save_checkpoints_secs,
+    )
+    reporter.phase("evaluating")
+    result = evaluate(eval_data, settings.eval_steps)
+    reporter.evaluate(steps, "eval", result, tune=True)
+    reporter.save_history()
+    reporter.phase("exporting", result)
+    metrics = {**result, "global_step": steps, "steps": steps, "seconds": round(reporter.seconds, 2)}
+    write_json(folder / "metrics.json", {**metrics, "parameters": int(model.count_params())})
+    where = _export(tf, model, folder, settings, result)
+    reporter.phase("done", result)
+    reporter.say(f"exported to {where}")
+    reporter.say(
+        f"eval rmse {result['rmse']:.4f} lb, average loss {result['average_loss']:.4f}, "
+        f"after {steps} steps in {reporter.seconds:.1f} s"
+    )
+    reporter.close()
+    return where
+
+
+def count_steps(train_examples: int, batch_size: int) -> int:
+    """Return how many whole batches so many thousand rows make, at least one.
+
+    Example:
+        >>> count_steps(5000, 512), count_steps(1, 512)
+        (9765, 1)
+    """
+    return max(1, train_examples * 1000 // batch_size)
+
+
+def _read_parts(settings: Hyperparameters) -> list[tuple[Inputs, NDArray[Any]]]:
+    """Read training, evaluation and validation rows; the evaluation rows stand in where no others are for validation.
+
+    A step's checkpoint is measured on the third part, and nothing is chosen by it.
+    """
+    folder = _data_folder(settings)
+    files = [find_shards(folder, "train", settings.pattern), find_shards(folder, "eval", settings.pattern)]
+    if list(folder.glob("validation.csv*")):
+        files.append(find_shards(folder, "validation", settings.pattern))
+    parts = []
+    for paths in files:
+        columns = read_csv(paths)
+        parts.append((encode_births(columns), columns["weight_pounds"][:, None]))
+    return parts if len(parts) == 3 else [*parts, parts[1]]
+
+
+def _data_folder(settings: Hyperparameters) -> Path:
+    if bool(settings.bucket) == bool(settings.data_dir):
+        raise UsageError(
+            "Give one of --bucket, which holds babyweight/preproc/, and --data_dir, the folder of the shards; "
+            f"given were {settings.bucket!r} and {settings.data_dir!r}. To make the shards:  "
+            "mlhelpers data prepare babyweight --output-dir data/runs/babyweight"
+        )
+    folder = local_path(settings.data_dir) if settings.data_dir else bucket_path(settings.bucket) / _IN_BUCKET
+    if not folder.is_dir():
+        target = settings.data_dir or f"gs://{settings.bucket}/babyweight/preproc"
+        raise DataError(
+            f"{folder} does not exist. Make the shards first:  "
+            f"mlhelpers data prepare babyweight --output-dir {target.replace('gs://gs://', 'gs://')}"
+        )
+    return folder
+
+
+def _measure(tf: Any, embedding: Any, penalty: float) -> Callable[[Any, Any], dict[str, Any]]:
+    """Return what training makes smaller: the mean squared error, and a little for every number of the embedding.
+
+    Most crossed buckets are seen a few times or never; without the second term each learns its births by heart.
+    """
+
+    def measure(pounds: Any, targets: Any) -> dict[str, Any]:
+        error = tf.reduce_mean(tf.square(pounds - targets))
+        loss = error + penalty * tf.reduce_sum(tf.square(embedding.value))
+        return {"loss": loss, "average_loss": error}
+
+    return measure
+
+
+def _task(
+    tf: Any, model: Any, wide: Any, deep: Any, measure: Any, data: Any, settings: Hyperparameters, steps: int
+) -> Any:
+    import keras
+
+    from mlhelpers.trainers.loop import Task, epochs_of_indices
+
+    inputs = {name: tf.constant(values) for name, values in data[0].items()}
+    targets = tf.constant(data[1])
+
+    def batch(_: Any, indices: Any) -> Any:
+        return {name: tf.gather(values, indices) for name, values in inputs.items()}, tf.gather(targets, indices)
+
+    def batches(first_step: int) -> Any:
+        indices = epochs_of_indices(len(data[1]), settings.batch_size, settings.seed, first_step)
+        return indices.map(tf.autograph.experimental.do_not_convert(batch)).prefetch(8)
+
+    # FTRL's rate stays as it is: the rule divides by it, and a falling one would pull every weight to zero
+    ftrl = keras.optimizers.Ftrl(settings.wide_learning_rate)
+    falling = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, steps, end_learning_rate=0.0)
+    return Task(model, [(ftrl, wide), (keras.optimizers.Adagrad(falling), deep)], batches, steps, measure)
+
+
+def _evaluator(
+    tf: Any, model: Any, measure: Any
+) -> Callable[[tuple[Inputs, NDArray[Any]], int | None], dict[str, float]]:
+    def of_batch(inputs: Any, targets: Any) -> Any:
+        return measure(model(inputs, training=False), targets)
+
+    compiled = tf.function(of_batch, reduce_retracing=True)
+
+    def evaluate(data: tuple[Inputs, NDArray[Any]], steps: int | None) -> dict[str, float]:
+        inputs, targets = data
+        n = len(targets) if steps is None else min(len(targets), steps * _EVAL_BATCH_SIZE)
+        sums = {"loss": 0.0, "average_loss": 0.0}
+        for start in range(0, n, _EVAL_BATCH_SIZE):
+            part = slice(start, min(start + _EVAL_BATCH_SIZE, n))
+            found = compiled({name: tf.constant(values[part]) for name, values in inputs.items()}, targets[part])
+            for name, value in found.items():
+                sums[name] += float(value) * (part.stop - part.start) / n
+        return {"rmse": float(np.sqrt(sums["average_loss"])), **sums}
+
+    return evaluate
+
+
+def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result: dict[str, float]) -> Path:
+    """Export with the original's signature; words and buckets are looked up inside the model, so nobody can mistake."""
+
+    def answer(is_male: Any, mother_age: Any, plurality: Any, gestation_weeks: Any, key: Any) -> dict[str, Any]:
+        pounds = model(encode_request(is_male, mother_age, plurality, gestation_weeks), training=False)
+        return {"predictions": pounds, "key": tf.identity(key)}
+
+    inputs = {
+        "is_male": text([None], "the baby's sex; Unknown before an ultrasound", values=VOCABULARY["is_male"]),
+        "mother_age": number("float32", [None], "the mother's age, years", 0.0, 120.0),
+        "plurality": text([None], "how many babies; Multiple(2+) before an ultrasound", values=VOCABULARY["plurality"]),
+        "gestation_weeks": number("float32", [None], "weeks since conception began to be counted", 0.0, 60.0),
+        "key": text([None], "comes back with the prediction, as answers may come in any order", default="nokey"),
+    }
+    outputs = {
+        "predictions": number("float32", [None, 1], "the baby's weight, pounds"),
+        "key": text([None], "the key that was sent"),
+    }
+    kinds = {name: tf.string if tensor["dtype"] == "string" else tf.float32 for name, tensor in inputs.items()}
+    specs = [tf.TensorSpec([None], kind, name) for name, kind in kinds.items()]
+    places = ("bucket", "data_dir", "output_dir", "job_dir")  # where the run lay says nothing about the model
+    description = {
+        "name": "babyweight",
+        "description": "wide and deep prediction of a baby's weight at birth; teaching material, no medical advice",
+        "metrics": {name: round(value, 6) for name, value in result.items()},
+        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
+    }
+    plain = tf.autograph.experimental.do_not_convert(answer)  # there is no Python control flow in it to rewrite
+    signatures = {"serving_default": (plain, specs, {"inputs": inputs, "outputs": outputs})}
+    return export(folder, "exporter", model, signatures, description, litert=False)
+
+
+if __name__ == "__main__":
+    main(Hyperparameters, train, _MODULE)
