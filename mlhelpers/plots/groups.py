@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator
 from numpy.typing import ArrayLike
 
 from mlhelpers.errors import UsageError
@@ -66,4 +67,6 @@ def mean_and_spread(
         ax.set_xticks(places, [f"{name}\n{count:,}" for (name, _), count in zip(kept, counts, strict=True)])
         ax.set_xlim(-0.6, len(kept) - 0.4)
         ax.tick_params(axis="x", length=0)
+    elif (places == places.round()).all():
+        ax.xaxis.set_major_locator(MaxNLocator(integer=True))
     return ax

@@ -48,3 +48,9 @@ def test_small_groups_are_left_out_and_nothing_left_is_refused():
 def test_another_number_of_groups_is_refused():
     with pytest.raises(UsageError, match="2 groups were given for 3 values"):
         plots.mean_and_spread([1, 2, 4], [1, 1], x="", y="")
+
+
+def test_whole_numbers_are_marked_by_whole_numbers():
+    ax = plots.mean_and_spread([1.0] * 20, list(range(26, 46)), x="weeks", y="")
+
+    assert all(float(tick).is_integer() for tick in ax.get_xticks())
