@@ -31,7 +31,7 @@ __all__ = ["HEIGHT", "PARTS", "SHARES", "WIDTH", "Phantom", "View", "arrays", "b
 
 HEIGHT, WIDTH = 128, 95
 PARTS = {"train": "Training", "test": "Test"}
-SHARES = ((0.06, 0.20), (0.29, 0.46), (0.55, 0.71), (0.80, 0.94))
+SHARES = ((0.05, 0.17), (0.31, 0.44), (0.57, 0.70), (0.82, 0.95))
 """Share of the breast's area that is tissue, least and greatest, for BI-RADS density 1 to 4."""
 
 _VIEWS_OF_TEN = (4, 2, 2, 1, 1)  # five patients of one density have ten pictures: some all four views, some one
@@ -145,7 +145,7 @@ def draw(view: View, seed: int = 0) -> Phantom:
     tissue = _tissue(breast, thickness, share, rng)
     image = film.expose(thickness, tissue, muscle, rng)
     if view.side == "RIGHT":  # its chest wall is at the right edge of the film
-        image, breast, tissue, muscle = (np.ascontiguousarray(a[:, ::-1]) for a in (image, breast, tissue, muscle))
+        return Phantom(image[:, ::-1], breast[:, ::-1], tissue[:, ::-1], muscle[:, ::-1])
     return Phantom(image, breast, tissue, muscle)
 
 
@@ -156,7 +156,7 @@ class _Habitus:
         self.half_height = rng.uniform(0.27, 0.44)
         self.depth = rng.uniform(0.45, 0.85)
         self.power = rng.uniform(1.9, 2.6)
-        self.edge = rng.uniform(0.10, 0.45)  # how far inside the outline the full thickness is reached
+        self.edge = rng.uniform(0.08, 0.30)  # how far inside the outline the full thickness is reached
         self.tilt = rng.uniform(0.15, 0.45)
         self.muscle_width = rng.uniform(0.20, 0.42)
         self.muscle_height = rng.uniform(0.35, 0.65)
@@ -177,7 +177,7 @@ def _outline(habitus: _Habitus, projection: str, rng: np.random.Generator) -> tu
         armpit = x / (habitus.muscle_width * 1.5) + y / (habitus.muscle_height * 1.6)
         radius = np.minimum(radius, armpit)
         muscle = x / habitus.muscle_width + y / habitus.muscle_height + 0.02 * np.sin(9 * y) < 1
-    thickness = np.clip((1 - radius) / habitus.edge, 0, 1) ** 0.6
+    thickness = np.clip((1 - radius) / habitus.edge, 0, 1) ** 0.5
     return thickness, muscle
 
 
@@ -189,12 +189,13 @@ def _tissue(breast: NDArray[np.bool_], thickness: Picture, share: float, rng: np
     return tissue
 
 
-def power_law(rng: np.random.Generator, beta: float) -> Picture:
+def power_law(rng: np.random.Generator, beta: float, coarsest: float = np.inf) -> Picture:
     """Draw a random field whose power falls as 1/f^beta.
 
     Args:
         rng: Where chance comes from.
         beta: Exponent; about 3 in mammograms.
+        coarsest: Longest wavelength that it holds, in pixels.
 
     Returns:
         Shape (128, 95), float64, mean 0 and standard deviation 1 over the field.
@@ -202,24 +203,23 @@ def power_law(rng: np.random.Generator, beta: float) -> Picture:
     frequency = np.hypot(np.fft.fftfreq(HEIGHT)[:, None], np.fft.rfftfreq(WIDTH)[None, :])
     frequency[0, 0] = np.inf  # no constant part
     spectrum = np.fft.rfft2(rng.standard_normal((HEIGHT, WIDTH))) * frequency ** (-beta / 2)
+    spectrum[frequency < 1 / coarsest] = 0
     field: Picture = np.fft.irfft2(spectrum, s=(HEIGHT, WIDTH))
-    return field / field.std()
+    field /= field.std()
+    return field
 
 
 class _Film:
     """How a patient's pictures are exposed and scanned."""
 
     def __init__(self, rng: np.random.Generator) -> None:
-        self.fat = rng.uniform(0.20, 0.60)
-        self.contrast = rng.uniform(0.12, 0.30)
-        self.gain = rng.uniform(0.55, 1.0)
-        self.curve = rng.uniform(0.6, 1.7)
-        self.fog = rng.uniform(0.01, 0.08)
-        self.heel = (
-            rng.uniform(-0.5, 0.5),
-            rng.uniform(-0.5, 0.5),
-        )  # share of brightness lost over the film, down and across
-        self.noise = rng.uniform(0.005, 0.02)
+        self.fat = rng.uniform(0.15, 0.40)
+        self.contrast = rng.uniform(0.15, 0.40)
+        self.gain = rng.uniform(0.6, 1.1)
+        self.curve = rng.uniform(0.7, 1.3)
+        self.fog = rng.uniform(0.01, 0.06)
+        self.heel = rng.uniform(-0.4, 0.4), rng.uniform(-0.4, 0.4)  # brightness lost over the film, down and across
+        self.noise = rng.uniform(0.002, 0.006)
         self.size = rng.uniform(0.86, 1.0), rng.uniform(0.86, 1.0)
 
     def expose(
@@ -227,11 +227,10 @@ class _Film:
     ) -> NDArray[np.uint16]:
         """Return the scanned film, (128, 95) uint16, black below and at the far side of it where it is smaller."""
         y, x = np.mgrid[-0.5 : 0.5 : HEIGHT * 1j, -0.5 : 0.5 : WIDTH * 1j]
-        dense = blur(tissue.astype(float) + 0.9 * muscle, rng.uniform(0.6, 1.0))
-        dense *= 1 + 0.15 * power_law(rng, 3.0)
-        lumps = 0.04 * power_law(rng, 3.0)
-        signal = thickness * (self.fat + lumps + self.contrast * dense)
-        signal = np.maximum(signal, thickness.astype(bool) * 0.02)
+        lobules = power_law(rng, 3.0, coarsest=12.0)
+        dense = blur(tissue * (1 + 0.25 * lobules) + 0.9 * muscle, rng.uniform(0.5, 0.8))
+        dense *= 1 + 0.1 * power_law(rng, 3.0)
+        signal = thickness * (self.fat + self.contrast * dense)
         signal *= 1 + self.heel[0] * y + self.heel[1] * x
         grey = self.fog + self.gain * np.clip(signal, 0, None) ** self.curve
         grey = grey + rng.normal(0, self.noise, grey.shape)
