@@ -36,14 +36,15 @@ COLUMNS = {
 }
 FEATURES = tuple(COLUMNS)[:4]
 
-_TEST_PER_SPECIES = 10
 _TUTORIAL_FLOWER = (5.9, 3.0, 4.2, 1.5)  # what the original tutorial asks about; its class is 1
 LARGEST_CM = 20.0  # no iris comes near it: what is longer was measured in another unit
 
 
 def load(source: str | None = None, validation_size: int = 24, seed: int = 0) -> Split:
-    """Load Iris; each part holds as many flowers of one species as of another.
+    """Load Iris; each part holds as many flowers of one species as of another, and small and large ones alike.
 
+    With ten test flowers of a species, chance alone could make them all easy or all hard to tell. So the flowers of
+    a species are put in order of their petals' size, that order is cut into runs, and one of each run is drawn.
     The test part has 30 flowers, the one that the tutorial asks about always among them. The other 120 are divided into
     training and validation part. Two virginicas have the same four lengths: both are always in the training part, so
     that no part knows a flower of another.
@@ -70,12 +71,15 @@ def load(source: str | None = None, validation_size: int = 24, seed: int = 0) ->
         )
     lengths, species = _table()
     random = np.random.default_rng(seed)
-    cuts = [_TEST_PER_SPECIES, _TEST_PER_SPECIES + validation_size // 3]
-    orders = [_order(lengths, np.flatnonzero(species == k), random) for k in range(len(CLASS_NAMES))]
-    rows = zip(*(np.split(order, cuts) for order in orders), strict=True)
-    test, validation, train = (random.permutation(np.concatenate(of_species)) for of_species in rows)
-    test = test[np.argsort(~_is_tutorial_flower(lengths[test]), kind="stable")]  # the tutorial's is its first row too
-    parts = [_part(lengths[rows], species[rows]) for rows in (train, validation, test)]
+    twins, asked = _twins(lengths), _tutorial_flower(lengths)
+    free = np.array([row for row in np.lexsort((lengths[:, 2] * lengths[:, 3], species)) if row not in twins])
+    test = _draw(free, species, 10, random, first=asked)
+    free = free[~np.isin(free, test)]
+    test = np.concatenate([[asked], random.permutation(test[test != asked])])  # first in the original's test file, too
+    validation = _draw(free, species, validation_size // 3, random)
+    train = np.concatenate([free[~np.isin(free, validation)], twins])
+    rows_of_parts = (random.permutation(train), random.permutation(validation), test)
+    parts = [_part(lengths[rows], species[rows]) for rows in rows_of_parts]
     return Split(
         name="iris",
         train=parts[0],
@@ -84,7 +88,7 @@ def load(source: str | None = None, validation_size: int = 24, seed: int = 0) ->
         target="Species",
         columns=COLUMNS,
         class_names=CLASS_NAMES,
-        how=f"as many flowers of each species in every part, drawn with seed {seed}",
+        how=f"as many flowers of each species in every part, small and large ones alike, drawn with seed {seed}",
         source="shipped",
     )
 
@@ -187,16 +191,27 @@ def _table() -> tuple[NDArray[Any], NDArray[Any]]:
     return load_iris(return_X_y=True)  # type: ignore[no-any-return, unused-ignore]
 
 
-def _order(lengths: NDArray[Any], rows: NDArray[Any], random: np.random.Generator) -> NDArray[Any]:
-    """Shuffle the rows of one species: the tutorial's flower first, flowers that have a twin last."""
-    shuffled = random.permutation(rows)
-    values, twins = np.unique(lengths[shuffled], axis=0, return_inverse=True)
-    has_twin = np.bincount(twins, minlength=len(values))[twins] > 1
-    return shuffled[np.argsort(has_twin.astype(int) - _is_tutorial_flower(lengths[shuffled]), kind="stable")]
+def _draw(
+    rows: NDArray[Any], species: NDArray[Any], each: int, random: np.random.Generator, first: int = -1
+) -> NDArray[Any]:
+    """Draw `each` rows of every species: one of each run of neighbours, the row `first` in any case."""
+    drawn = [
+        first if first in run else random.choice(run)
+        for k in range(len(CLASS_NAMES))
+        for run in (np.array_split(rows[species[rows] == k], each) if each else [])
+    ]
+    return np.array(drawn, int)
 
 
-def _is_tutorial_flower(lengths: NDArray[Any]) -> NDArray[np.bool_]:
-    return np.asarray((np.abs(lengths - _TUTORIAL_FLOWER) < 0.01).all(axis=1))
+def _tutorial_flower(lengths: NDArray[Any]) -> int:
+    """Return the row of the flower that the original tutorial asks about."""
+    return int(np.abs(lengths - _TUTORIAL_FLOWER).sum(axis=1).argmin())
+
+
+def _twins(lengths: NDArray[Any]) -> NDArray[Any]:
+    """Return the rows whose four lengths another flower has too."""
+    _, kinds, counts = np.unique(lengths, axis=0, return_inverse=True, return_counts=True)
+    return np.flatnonzero(counts[kinds] > 1)
 
 
 def _part(lengths: NDArray[Any], species: Iterable[int]) -> Part:

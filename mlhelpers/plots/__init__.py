@@ -24,6 +24,7 @@ from mlhelpers.plots.charts import (
     learning_curve,
     probability_bars,
 )
+from mlhelpers.plots.classes import ranges, scatter
 from mlhelpers.plots.groups import mean_and_spread
 from mlhelpers.plots.pictures import digit, image_grid, mistakes, strokes
 from mlhelpers.plots.scans import label_strips, scans
@@ -40,6 +41,8 @@ __all__ = [
     "mean_and_spread",
     "mistakes",
     "probability_bars",
+    "ranges",
     "scans",
+    "scatter",
     "strokes",
 ]

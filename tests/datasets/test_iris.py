@@ -60,6 +60,19 @@ def test_every_part_holds_as_many_flowers_of_each_species(seed: int) -> None:
 
 
 @pytest.mark.parametrize("seed", SEEDS)
+def test_small_and_large_flowers_of_a_species_are_drawn_alike(seed: int) -> None:
+    split = iris.load(seed=seed)
+
+    for species in range(3):
+        sizes = [
+            np.sort((part["PetalLength"] * part["PetalWidth"])[part["Species"] == species])
+            for part in (split.test, split.validation, split.train)
+        ]
+        ranks = [np.searchsorted(np.sort(np.concatenate(sizes)), of_part).mean() for of_part in sizes]
+        assert np.ptp(ranks) < 5, "mean ranks among the 50 of a species, where all by chance differ by up to 17"
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_no_flower_of_a_part_is_known_from_another(seed: int) -> None:
     split = iris.load(seed=seed)
     parts = [set(flowers(part)) for part in (split.train, split.validation, split.test)]
