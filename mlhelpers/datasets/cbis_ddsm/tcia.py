@@ -128,7 +128,7 @@ def _test_cases(cases: Sequence[Case], split: str, seed: int) -> NDArray[np.bool
 def _tell_lists(listed: CaseList) -> None:
     if listed.refused:
         _log.warning(
-            "%d pictures have density 0, which BI-RADS does not know, and are left out: %s.",
+            "Left out: %d with density 0, which BI-RADS does not know: %s.",
             len(listed.refused),
             ", ".join(listed.refused),
         )

@@ -205,10 +205,7 @@ def test_density_0_is_told_by_name(
     with caplog.at_level(logging.WARNING):
         cbis_ddsm.prepare(tmp_path / "out", "tcia", images=download, workers=1)
 
-    assert (
-        "1 pictures have density 0, which BI-RADS does not know, and are left out: Calc-Test_P_01743_RIGHT_CC."
-        in caplog.text
-    )
+    assert "Left out: 1 with density 0, which BI-RADS does not know: Calc-Test_P_01743_RIGHT_CC." in caplog.text
     assert json.loads((tmp_path / "out" / "report.json").read_text())["density_0"] == ["Calc-Test_P_01743_RIGHT_CC"]
 
 
