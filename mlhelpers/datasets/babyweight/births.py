@@ -42,8 +42,8 @@ def read_births(path: Path) -> Iterator[pl.DataFrame]:
     """Read births from CSV in pieces, so that memory stays flat over any number of them.
 
     Args:
-        path: A CSV file, gzipped or not, whose header names at least `RAW_COLUMNS` in any order; `is_male` is true or
-            false; empty fields are allowed and left out by `clean`.
+        path: A CSV file (a gzipped one is unpacked in memory) whose header names at least `RAW_COLUMNS`, in any order;
+            `is_male` is true or false; empty fields are allowed and left out by `clean`.
 
     Yields:
         Tables of up to some hundred thousand births with `RAW_COLUMNS`.

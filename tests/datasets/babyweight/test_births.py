@@ -113,3 +113,17 @@ def test_weights_keep_every_digit_that_they_were_written_with(tmp_path: Path) ->
 
     assert births.lines(births.as_recorded(table))[0].split(",")[0] == "6.0009827716399995"
     assert files.COLUMNS[0] == "weight_pounds"
+
+
+def test_a_large_file_comes_in_pieces_that_together_are_the_whole(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(births, "_BATCH_ROWS", 1000)
+    path = tmp_path / "births.csv"
+    path.write_text(HEADER + "".join(f"2001,1,{1 + number / 1e4},true,26,1,39\n" for number in range(20_000)))
+
+    pieces = list(births.read_births(path))
+
+    assert len(pieces) > 1
+    assert max(len(piece) for piece in pieces) <= 2000
+    assert pl.concat(pieces)["weight_pounds"].to_list() == [1 + number / 1e4 for number in range(20_000)]
