@@ -6,7 +6,7 @@ Adagrad for the deep part. Taught in notebook 05.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -49,13 +49,18 @@ class Hyperparameters:
     pattern: str = flag("of", help="what a shard's name holds; 00000-of- takes the first shard only")
     eval_steps: int | None = flag(None, help="batches of 32768 rows to evaluate on; all rows if None", minimum=1)
     learning_rate: float = flag(
-        0.05, help="Adagrad's, of the deep part, at the start; it falls to zero", minimum=1e-9, tunable=True
+        0.02, help="Adagrad's, of the deep part, at the start; it falls to zero", minimum=1e-9, tunable=True
     )
     wide_learning_rate: float = flag(WIDE_RATE, help="FTRL's, of the wide part", minimum=1e-9, tunable=True)
-    cross_dropout: float = flag(
-        0.5, help="share of rows whose cross the deep part does not see", minimum=0, maximum=0.95, tunable=True
+    cross_penalty: float = flag(
+        0.03,
+        help="what the square of an embedding's number adds to the loss; 0 as the original",
+        minimum=0,
+        tunable=True,
     )
-    cross_penalty: float = flag(1e-3, help="what a squared number of the embedding adds to the loss", minimum=0)
+    layer_penalty: float = flag(
+        0.003, help="what the square of a layer's weight adds to the loss; 0 as the original", minimum=0, tunable=True
+    )
     seed: int = flag(0, help="order of the data, first weights", minimum=0, maximum=2**31 - 1)
     save_checkpoints_secs: float = flag(15.0, help="seconds between checkpoints", minimum=0)
 
@@ -91,14 +96,15 @@ def train(hyperparameters: Hyperparameters) -> Path:
     import keras
 
     keras.utils.set_random_seed(settings.seed)
-    model, wide, deep = build_model(settings.nnsize, settings.nembeds, settings.cross_dropout)
-    measure = _measure(tf, deep[0], settings.cross_penalty)
+    model, wide, deep = build_model(settings.nnsize, settings.nembeds)
+    measure = _measure(tf, deep, settings)
     evaluate = _evaluator(tf, model, measure)
     reporter = fit(
         _task(tf, model, wide, deep, measure, train_data, settings, steps),
         folder,
         validate=lambda: evaluate(validation_data, None),
         checkpoint_every_s=settings.save_checkpoints_secs,
+        report_every=max(1, steps // 20),
     )
     reporter.phase("evaluating")
     result = evaluate(eval_data, settings.eval_steps)
@@ -161,15 +167,20 @@ def _data_folder(settings: Hyperparameters) -> Path:
     return folder
 
 
-def _measure(tf: Any, embedding: Any, penalty: float) -> Callable[[Any, Any], dict[str, Any]]:
-    """Return what training makes smaller: the mean squared error, and a little for every number of the embedding.
+def _measure(tf: Any, deep: Sequence[Any], settings: Hyperparameters) -> Callable[[Any, Any], dict[str, Any]]:
+    """Return what training makes smaller: the mean squared error, and a little for the squares of the deep weights.
 
-    Most crossed buckets are seen a few times or never; without the second term each learns its births by heart.
+    Most crossed buckets are seen a few times or never; without the penalty on the embedding the deep part learns their
+    births by heart. The one on the layers closes its way out, small embeddings made large by the layers behind them.
     """
+    embedding, *layers = deep
+    matrices = [variable for variable in layers if len(variable.shape) == 2]
 
     def measure(pounds: Any, targets: Any) -> dict[str, Any]:
         error = tf.reduce_mean(tf.square(pounds - targets))
-        loss = error + penalty * tf.reduce_sum(tf.square(embedding.value))
+        cross = tf.reduce_sum(tf.square(embedding.value))
+        layer = tf.add_n([tf.reduce_sum(tf.square(matrix.value)) for matrix in matrices])
+        loss = error + settings.cross_penalty * cross + settings.layer_penalty * layer
         return {"loss": loss, "average_loss": error}
 
     return measure

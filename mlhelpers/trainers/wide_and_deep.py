@@ -103,13 +103,12 @@ def _cross(tf: Any, columns: Sequence[Any]) -> Any:
     return tf.strings.to_hash_bucket_fast(tf.strings.join(words, "_X_"), CROSS_BUCKETS)
 
 
-def build_model(nnsize: Sequence[int], nembeds: int, cross_dropout: float = 0.0) -> tuple[Any, list[Any], list[Any]]:
+def build_model(nnsize: Sequence[int], nembeds: int) -> tuple[Any, list[Any], list[Any]]:
     """Build an untrained network.
 
     Args:
         nnsize: Units of each hidden layer.
         nembeds: Numbers learnt for each bucket of the cross.
-        cross_dropout: Share of the births in a training batch whose cross is hidden from the deep part, 0 to 1.
 
     Returns:
         The Keras model, which takes what `encode_births` gives and returns pounds of shape (n, 1); the variables of its
@@ -127,8 +126,7 @@ def build_model(nnsize: Sequence[int], nembeds: int, cross_dropout: float = 0.0)
     scaled = layers.Normalization(mean=_MIDDLE, variance=[spread**2 for spread in _SPREAD])(inputs["numbers"])
     start = keras.initializers.TruncatedNormal(stddev=1 / math.sqrt(nembeds))  # as TensorFlow's embedding_column
     embedding = layers.Embedding(CROSS_BUCKETS, nembeds, embeddings_initializer=start, name="cross_embedding")
-    learnt = layers.Dropout(cross_dropout, noise_shape=(None, 1))(embedding(inputs["cross"]))
-    hidden = layers.Concatenate()([scaled, learnt])
+    hidden = layers.Concatenate()([scaled, embedding(inputs["cross"])])
     dense = [layers.Dense(units, activation="relu") for units in nnsize] + [layers.Dense(1, name="deep")]
     for layer in dense:
         hidden = layer(hidden)
