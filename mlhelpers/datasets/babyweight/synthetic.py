@@ -14,9 +14,9 @@ Nothing here was fitted to the real births that the models are later tried on. T
 [F] Indiana Natality Report 2015, table 17: per cent of live births by birth weight and age of mother, all races.
 [G] Births: Final Data for 2006, National Vital Statistics Reports 57(7), 2009: births by age of mother, twin rate by
     age of mother, triplets, sex ratio; rounded here. Births by year: Final Data for 2008, 59(1), 2010.
+[H] National Center for Health Statistics: births in July, August and February 2003 (364,266, 360,103 and 307,248).
 [I] J. Currie and H. Schwandt, PNAS 110, 2013, table 1: single births of New Jersey, New York City and Pennsylvania:
     weight 3,335 g, standard deviation 565 g; weeks 38.8, standard deviation 2.0.
-[H] National Center for Health Statistics: births in July, August and February 2003.
 
 Where a table has wide classes (weeks 37 to 39, 42 and more), the share within a class is an assumption and said so.
 """
@@ -90,7 +90,7 @@ _BOYS = 0.512  # [G] 1,049 boys for 1,000 girls
 _AGES = [(10, 14), (15, 19), (20, 24), (25, 29), (30, 34), (35, 39), (40, 44), (45, 50)]
 _AGE_SHARES = np.array([0.15, 10.2, 25.3, 27.7, 22.3, 11.7, 2.5, 0.16])
 _TWIN_RATES = np.array([13, 16, 23, 30, 39, 47, 56, 200], float) / 1000
-# [G] triplets and more per 100,000 births, nearly all to mothers of 25 and more; of them 5 in 100 are four or more
+# triplets and more per 100,000 births: together about the 153 of [G]; by age, and how many are four and five, assumed
 _TRIPLET_RATES = np.array([5, 20, 40, 140, 250, 260, 230, 2000], float) / 100_000
 _FOUR, _FIVE = 0.05, 0.01
 
@@ -99,7 +99,8 @@ _FOUR, _FIVE = 0.05, 0.01
 _AGE_KNOTS = np.array([14, 16.5, 18.5, 22.5, 27.5, 32.5, 37.5, 42.5, 46], float)
 _AGE_HEAVIER = np.array([-118, -165, -102, -55, 20, 51, 51, 7, 7], float)
 
-# [G] births a year, thousands; [H] births a day in a month, against the year's mean: highest in July to September
+# [G] births a year, thousands; births a day in a month, against the year's mean: July, August and February about as
+# in [H], the months between assumed
 _YEARS = {2001: 4026, 2002: 4022, 2003: 4090, 2004: 4112, 2005: 4138, 2006: 4266, 2007: 4316, 2008: 4248}
 _SEASON = np.array([0.97, 0.98, 0.98, 0.98, 0.99, 1.01, 1.05, 1.04, 1.04, 0.99, 0.98, 0.98])
 _DAYS = np.array([31, 28, 31, 30, 31, 30, 31, 31, 30, 31, 30, 31])
