@@ -158,7 +158,7 @@ def request(n: int = 4, source: str | None = None, *, prepared: Path | None = No
     Args:
         n: How many, 1 to the size of the test part (120 synthetic ones).
         source: As in `load`.
-        prepared: As in `load`.
+        prepared: The output folder of `prepare`, for "tcia".
 
     Raises:
         UsageError: `n` is out of range, or as in `load`.

@@ -69,12 +69,12 @@ def shrink(pixels: NDArray[np.uint16], frame: tuple[int, int], size: tuple[int, 
     for k in range(size[0]):
         start, shares = _cover(k, frame[0] / size[0], width)
         columns[start : start + len(shares), k] = shares
-    result = np.zeros((size[1], size[0]))
+    rows = np.zeros((size[1], width))
     for k in range(size[1]):
         start, shares = _cover(k, frame[1] / size[1], height)
         if len(shares):
-            result[k] = (shares @ pixels[start : start + len(shares)]) @ columns
-    return np.round(result).astype(np.uint16)
+            rows[k] = shares @ pixels[start : start + len(shares)]
+    return np.round(rows @ columns).astype(np.uint16)
 
 
 def _cover(k: int, step: float, limit: int) -> tuple[int, NDArray[np.float64]]:

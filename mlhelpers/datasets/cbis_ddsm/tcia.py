@@ -81,6 +81,8 @@ def make_pictures(
     if split not in SPLITS:
         raise unknown_name("split", split, SPLITS)
     size = None if frame == "largest" else parse_size(frame)
+    if not images.is_dir():
+        raise DataError(f"There is no folder {images}: give the folder of a download from TCIA.")
     listed = read_case_lists(_list_files(case_lists, images))
     _tell_lists(listed)
     found = find_mammograms(images, listed.cases)

@@ -272,6 +272,11 @@ def test_wrong_usage_is_refused_with_the_way_out(call: Callable[[Path], object],
         call(tmp_path)
 
 
+def test_a_download_that_is_not_there_is_told_before_anything_else(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match=r"There is no folder .*nowhere: give the folder of a download from TCIA"):
+        cbis_ddsm.prepare(tmp_path / "out", "tcia", images=tmp_path / "nowhere")
+
+
 def test_missing_lists_are_told_with_the_ways_to_get_them(download: Path, tmp_path: Path) -> None:
     for path in download.parent.glob("*.csv"):
         path.unlink()

@@ -51,10 +51,22 @@ def test_the_mammogram_is_found_in_every_layout(place: str, tmp_path: Path, scan
     assert found.missing == ("Calc-Training_P_00009_LEFT_CC",)
 
 
-def test_masks_and_crops_beside_it_are_passed_by(tmp_path: Path, scan: Scan) -> None:
+def test_masks_and_crops_in_folders_of_their_own_are_not_even_opened(tmp_path: Path, scan: Scan) -> None:
     for mask in ("ROI mask images", "cropped images"):
-        _write(tmp_path / f"{NAME}_1" / DESCRIPTIVE.format(mask) / "1-1.dcm", scan(900, 900), f"{NAME}_1", mask)
+        path = tmp_path / f"{NAME}_1" / DESCRIPTIVE.format(mask) / "1-1.dcm"
+        path.parent.mkdir(parents=True)
+        path.write_text("opened, this would be called unreadable")
     path = _write(tmp_path / NAME / DESCRIPTIVE.format("full mammogram images") / "1-1.dcm", scan())
+
+    found = find_mammograms(tmp_path, [CASE])
+
+    assert (found.files, found.unreadable) == ({NAME: path}, {})
+
+
+def test_masks_and_crops_in_any_other_folder_are_passed_by(tmp_path: Path, scan: Scan) -> None:
+    for k, mask in enumerate(("ROI mask images", "cropped images")):
+        _write(tmp_path / "flat" / f"{k}.dcm", scan(90, 90), f"{NAME}_1", mask)
+    path = _write(tmp_path / "flat" / "2.dcm", scan())
 
     assert find_mammograms(tmp_path, [CASE]).files == {NAME: path}
 
