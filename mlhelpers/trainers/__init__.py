@@ -13,6 +13,7 @@ and `datasets`.
 | `loop.py` | training steps, checkpoints, taking a run up again |
 | `export.py` | SavedModel, LiteRT model and signature.json |
 | `augment.py` | pictures of digits, moved and drawn otherwise |
+| `iris_serving.py` | the three forms in which irises are asked about |
 """
 
 from __future__ import annotations
@@ -22,6 +23,7 @@ from mlhelpers.errors import unknown_name
 __all__ = ["module_path", "names"]
 
 _TABLE = {
+    "iris": "mlhelpers.trainers.iris",
     "mnist": "mlhelpers.trainers.mnist",
 }
 

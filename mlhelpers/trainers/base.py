@@ -84,7 +84,7 @@ def claim_folder(folder: Path, hyperparameters: Any, free: Sequence[str]) -> Non
         DataError: The settings it holds are damaged.
     """
     path = folder / "hyperparameters.json"
-    mine = asdict(hyperparameters)
+    mine = json.loads(json.dumps(asdict(hyperparameters)))  # tuples become lists, as they come back from a file
     if path.is_file():
         try:
             theirs = json.loads(path.read_text(encoding="utf-8"))

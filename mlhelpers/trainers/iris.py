@@ -2,12 +2,12 @@
 
 The network of the original tutorial's DNNClassifier: fully connected layers that grow narrower, ReLU, Adagrad at 0.05
 on the sum of the cross-entropies of a batch. It is exported for one of three kinds of requests: JSON (four numbers),
-CSV (one line of text) or EXAMPLE (a serialised `tensorflow.Example`). Taught in notebook 05.
+CSV (one line of text) or EXAMPLE (a serialised `tensorflow.Example`); `iris_serving.py` holds these. Taught in
+notebook 05.
 """
 
 from __future__ import annotations
 
-import base64
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
@@ -18,13 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlhelpers.datasets.base import Part
-from mlhelpers.datasets.iris import CLASS_NAMES, COLUMNS, FEATURES, LARGEST_CM, read_csv
-from mlhelpers.datasets.records import serialize
+from mlhelpers.datasets.iris import CLASS_NAMES, COLUMNS, FEATURES, read_csv
 from mlhelpers.errors import UsageError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.base import claim_folder, main, output_folder, write_json
-from mlhelpers.trainers.export import Signature, export, number, text
+from mlhelpers.trainers.export import export
 from mlhelpers.trainers.flags import flag
+from mlhelpers.trainers.iris_serving import FORMATS, signature
 
 __all__ = ["Hyperparameters", "build_model", "layer_widths", "train"]
 
@@ -32,8 +32,6 @@ _MODULE = "mlhelpers.trainers.iris"
 _FILES = "one or more CSV files, paths or gs:// addresses"
 _VERBOSITIES = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _REPORT_EVERY = 100  # steps, as the original's estimator did
-_EXAMPLE = {"SepalLength": 5.9, "SepalWidth": 3.0, "PetalLength": 4.2, "PetalWidth": 1.5}  # the tutorial's flower
-_LENGTH = r" *(?:1?\d(?:\.\d*)?|20(?:\.0*)?|\.\d+) *"  # a number from 0 to LARGEST_CM
 
 
 @dataclass(frozen=True)
@@ -51,16 +49,17 @@ class Hyperparameters:
     )
     train_batch_size: int = flag(40, help="flowers a step", minimum=1, tunable=True)
     eval_batch_size: int = flag(40, help="flowers a step of evaluation", minimum=1)
-    learning_rate: float = flag(0.05, help="Adagrad's; the original could not change it", minimum=1e-9, tunable=True)
+    learning_rate: float = flag(0.05, help="Adagrad's, at the start", minimum=1e-9, tunable=True)
+    decay: bool = flag(True, help="let the learning rate fall to zero in a straight line; the original kept it")
     first_layer_size: int = flag(100, help="units of the first layer", minimum=1, maximum=10_000, tunable=True)
     num_layers: int = flag(4, help="hidden layers", minimum=1, maximum=50, tunable=True)
     scale_factor: float = flag(
-        0.7, help="how much narrower each layer is than the one before", minimum=0.01, maximum=2, tunable=True
+        0.7, help="how much narrower each layer is than the one before", minimum=0.01, maximum=1, tunable=True
     )
     embedding_size: int = flag(8, help="taken because the original trainer took it; has no effect, there or here")
     num_parallel_calls: int | None = flag(None, help="threads that make batches; one per CPU core if None", minimum=1)
     prefetch_buffer_size: int | None = flag(None, help="batches made ahead; 1024 if None", minimum=0)
-    export_format: str = flag("JSON", help="what the exported model takes", choices=("JSON", "CSV", "EXAMPLE"))
+    export_format: str = flag("JSON", help="what the exported model takes", choices=FORMATS)
     verbosity: str = flag(
         "INFO", help="DEBUG shows TensorFlow's own remarks too, ERROR hides its warnings", choices=_VERBOSITIES
     )
@@ -88,10 +87,9 @@ def train(hyperparameters: Hyperparameters) -> Path:
     if settings.train_batch_size > n:
         raise UsageError(f"--train_batch_size is {settings.train_batch_size}, but there are only {n} flowers.")
     folder = output_folder(settings.output_dir, settings.job_dir)
-    claim_folder(folder, settings, free=("train_steps", "num_epochs", "verbosity", "save_checkpoints_secs"))
-    steps = settings.train_steps
-    if settings.num_epochs is not None:
-        steps = min(steps, settings.num_epochs * (n // settings.train_batch_size))
+    claim_folder(folder, settings, free=("job_dir", "output_dir", "verbosity", "save_checkpoints_secs"))
+    epochs = settings.num_epochs
+    steps = min(settings.train_steps, (epochs or settings.train_steps) * (n // settings.train_batch_size))
     tf = _tensorflow(settings.verbosity)
     import keras
 
@@ -205,7 +203,10 @@ def _task(tf: Any, model: Any, part: Part, settings: Hyperparameters, steps: int
         calls = settings.num_parallel_calls or tf.data.AUTOTUNE
         return indices.map(tf.autograph.experimental.do_not_convert(batch), num_parallel_calls=calls).prefetch(ahead)
 
-    optimizer = keras.optimizers.Adagrad(settings.learning_rate, initial_accumulator_value=0.1)
+    rate: Any = settings.learning_rate
+    if settings.decay:  # at a constant rate the last steps' noise decides on the flowers between two species
+        rate = keras.optimizers.schedules.PolynomialDecay(rate, steps, end_learning_rate=0.0)
+    optimizer = keras.optimizers.Adagrad(rate, initial_accumulator_value=0.1)
     return Task(model, [(optimizer, model.trainable_variables)], batches, steps, _measure)
 
 
@@ -229,96 +230,18 @@ def _evaluator(tf: Any, model: Any, part: Part, settings: Hyperparameters) -> An
 
 def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result: dict[str, float]) -> Path:
     places = ("train_files", "eval_files", "output_dir", "job_dir")  # where the run lay says nothing about the model
+    widths = ", ".join(str(layer.units) for layer in model.layers[:-1])
     description = {
         "name": "iris",
-        "description": f"species classifier, hidden layers of {', '.join(map(str, _widths(model)))} units",
+        "description": f"species classifier, hidden layers of {widths} units",
         "class_names": list(CLASS_NAMES),
         "trained_on": "irises measured by E. Anderson, published by R. A. Fisher in 1936",
         "metrics": {name: round(value, 6) for name, value in result.items()},
         "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
     }
-    signature = {"JSON": _from_numbers, "CSV": _from_rows, "EXAMPLE": _from_examples}[settings.export_format]
-    return export(
-        folder,
-        "iris",
-        model,
-        {"serving_default": signature(tf, model)},
-        description,
-        litert=settings.export_format == "JSON",
-    )  # LiteRT takes no text apart
-
-
-def _widths(model: Any) -> list[int]:
-    return [layer.units for layer in model.layers[:-1]]
-
-
-def _answer(tf: Any, model: Any, features: Any) -> dict[str, Any]:
-    """Return what a DNNClassifier's `predict` returns, for lengths (n, 4)."""
-    logits = model(features, training=False)
-    ids = tf.argmax(logits, axis=1)[:, None]
-    names = tf.constant(CLASS_NAMES)
-    return {
-        "class_ids": ids,
-        "classes": tf.gather(names, ids),
-        "logits": logits,
-        "probabilities": tf.nn.softmax(logits),
-    }
-
-
-def _outputs() -> dict[str, Any]:
-    species = ", ".join(f"{k} {name}" for k, name in enumerate(CLASS_NAMES))
-    n = len(CLASS_NAMES)
-    return {
-        "class_ids": number("int64", [None, 1], f"the most probable class: {species}"),
-        "classes": text([None, 1], "its name"),
-        "logits": number("float32", [None, n], "one score per class; the softmax of the scores is the probabilities"),
-        "probabilities": number("float32", [None, n], "one probability per class; they sum to 1", 0.0, 1.0),
-    }
-
-
-def _from_numbers(tf: Any, model: Any) -> Signature:
-    """Take the four lengths by name; the species, which the original demanded, is what is asked for."""
-
-    def answer(sepal_length: Any, sepal_width: Any, petal_length: Any, petal_width: Any) -> dict[str, Any]:
-        return _answer(tf, model, tf.stack([sepal_length, sepal_width, petal_length, petal_width], axis=1))
-
-    inputs = {name: number("float32", [None], COLUMNS[name], 0.0, LARGEST_CM) for name in FEATURES}
-    specs = [tf.TensorSpec([None], tf.float32, name) for name in FEATURES]
-    return answer, specs, {"inputs": inputs, "outputs": _outputs()}
-
-
-def _from_rows(tf: Any, model: Any) -> Signature:
-    """Take one line of text per flower; nothing is filled in where a length is missing."""
-
-    def answer(csv_row: Any) -> dict[str, Any]:
-        lengths = tf.io.decode_csv(csv_row, [tf.constant([], tf.float32)] * len(FEATURES))
-        return _answer(tf, model, _in_range(tf, tf.stack(lengths, axis=1)))
-
-    meaning = f"{','.join(FEATURES)}: four lengths from 0 to {LARGEST_CM:g} cm with commas between"
-    row = text([None], meaning, pattern=",".join([_LENGTH] * 4), example=",".join(map(str, _EXAMPLE.values())))
-    spec = [tf.TensorSpec([None], tf.string, "csv_row")]
-    return answer, spec, {"inputs": {"csv_row": row}, "outputs": _outputs()}
-
-
-def _from_examples(tf: Any, model: Any) -> Signature:
-    """Take one serialised `tensorflow.Example` per flower."""
-    features = {name: tf.io.FixedLenFeature([], tf.float32) for name in FEATURES}
-
-    def answer(examples: Any) -> dict[str, Any]:
-        parsed = tf.io.parse_example(examples, features)
-        return _answer(tf, model, _in_range(tf, tf.stack([parsed[name] for name in FEATURES], axis=1)))
-
-    meaning = f"a serialised tensorflow.Example, as {{'b64': …}}, with one float each for {', '.join(FEATURES)}, in cm"
-    packed = text([None], meaning, example={"b64": base64.b64encode(serialize(_EXAMPLE)).decode("ascii")})
-    spec = [tf.TensorSpec([None], tf.string, "examples")]
-    return answer, spec, {"inputs": {"examples": packed}, "outputs": _outputs()}
-
-
-def _in_range(tf: Any, lengths: Any) -> Any:
-    """Refuse what the server cannot see inside a text: the same range as for plain numbers."""
-    fits = tf.reduce_all((lengths >= 0.0) & (lengths <= LARGEST_CM))
-    with tf.control_dependencies([tf.debugging.Assert(fits, [f"lengths are 0 to {LARGEST_CM:g} cm"])]):
-        return tf.identity(lengths)
+    signatures = {"serving_default": signature(tf, model, settings.export_format)}
+    litert = settings.export_format == "JSON"  # LiteRT takes no text apart
+    return export(folder, "iris", model, signatures, description, litert=litert)
 
 
 if __name__ == "__main__":

@@ -28,6 +28,10 @@ class Small:
 
 # a trainer without a line here is an error
 SMALL = {
+    "iris": Small(
+        "--train-files={data}/iris_training.csv --eval-files={data}/iris_test.csv --job-dir={run} --train-steps=30",
+        30, "accuracy", "test accuracy ",
+    ),
     "mnist": Small(
         "--data_dir={data} --output_dir={run} --train_steps=30 --train_batch_size=50 --save_checkpoints_secs=0",
         30, "accuracy", "test accuracy 0.",
