@@ -86,6 +86,6 @@ def test_the_unpacked_files_are_the_originals_by_their_md5() -> None:
 
 def test_the_code_expects_the_checksums_that_the_table_tells() -> None:
     for name in datasets.names():
-        for file in datasets.get(name).FILES.values():
+        for file in filter(lambda file: file.is_shipped, datasets.get(name).FILES.values()):
             assert _ROWS[f"{name}/{file.name}"]["sha256"] == file.sha256
             assert (_DATA / name / file.name).stat().st_size == file.size_bytes
