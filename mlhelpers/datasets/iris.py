@@ -2,7 +2,7 @@
 
 The flowers were measured by Edgar Anderson on the Gaspé Peninsula and published by R. A. Fisher ("The use of multiple
 measurements in taxonomic problems", Annals of Eugenics 7, 1936). scikit-learn's table is Fisher's own; the copies that
-go back to the UCI repository differ from it in two setosas.
+go back to the UCI repository differ from it in two setosas. Taught in notebook 02.
 """
 
 from __future__ import annotations
