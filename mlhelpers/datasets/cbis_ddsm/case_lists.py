@@ -1,8 +1,8 @@
 """TCIA's case lists of CBIS-DDSM: which mammograms there are, of whom, and how dense the breast is.
 
 There are four: `mass_case_description_train_set.csv`, `calc_case_description_train_set.csv`, and a `test` one of each.
-A row is one abnormality. Several rows may share a picture, and a picture may stand in a mass and in a calcification
-list; what comes out here is one `Case` per patient, side and view. The lists have their ways: the density's column is
+A row is one abnormality. Several rows may share a picture, and a view of a breast may stand in a mass and in a
+calcification list; what comes out here is one `Case` per patient, side and view. The lists have their ways: the density's column is
 spelled `breast_density` in two and `breast density` in the other two, paths end in line breaks inside quotes, and two
 rows have density 0, which BI-RADS does not know.
 """
@@ -100,7 +100,7 @@ def case_of(name: str, density: int, aliases: tuple[str, ...] = ()) -> Case:
 def read_case_lists(paths: Iterable[Path]) -> CaseList:
     """Read case lists and bring them to one case per patient, side and view.
 
-    Where the same picture stands in a training and in a test list (29 do in TCIA's four), the test part keeps it.
+    Where the same view stands in a training and in a test list (29 do in TCIA's four), the test part keeps it.
 
     Args:
         paths: The CSV files, any number of the four.

@@ -136,7 +136,7 @@ def _tell_lists(listed: CaseList) -> None:
         )
     if listed.in_both_parts:
         _log.warning(
-            "%d pictures stand in a training list and in a test list; the official split keeps them for the test.",
+            "%d views stand in a training list and in a test list; the official split keeps them for the test.",
             len(listed.in_both_parts),
         )
 
