@@ -2,9 +2,9 @@
 
 There are four: `mass_case_description_train_set.csv`, `calc_case_description_train_set.csv`, and a `test` one of each.
 A row is one abnormality. Several rows may share a picture, and a view of a breast may stand in a mass and in a
-calcification list; what comes out here is one `Case` per patient, side and view. The lists have their ways: the density's column is
-spelled `breast_density` in two and `breast density` in the other two, paths end in line breaks inside quotes, and two
-rows have density 0, which BI-RADS does not know.
+calcification list; what comes out here is one `Case` per patient, side and view. The lists have their ways: the
+density's column is spelled `breast_density` in two and `breast density` in the other two, paths end in line breaks
+inside quotes, and two rows have density 0, which BI-RADS does not know.
 """
 
 from __future__ import annotations
