@@ -13,6 +13,7 @@ and `datasets`.
 | `loop.py` | training steps, checkpoints, taking a run up again |
 | `export.py` | SavedModel, LiteRT model and signature.json |
 | `augment.py` | pictures of digits, moved and drawn otherwise |
+| `wide_and_deep.py` | the babyweight tutorial's network and the columns that it sees |
 | `iris_serving.py` | the three forms in which irises are asked about |
 """
 
@@ -23,6 +24,7 @@ from mlhelpers.errors import unknown_name
 __all__ = ["module_path", "names"]
 
 _TABLE = {
+    "babyweight": "mlhelpers.trainers.babyweight",
     "iris": "mlhelpers.trainers.iris",
     "mnist": "mlhelpers.trainers.mnist",
 }

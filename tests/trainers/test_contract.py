@@ -28,6 +28,10 @@ class Small:
 
 # a trainer without a line here is an error
 SMALL = {
+    "babyweight": Small(
+        "--data_dir={data} --output_dir={run} --train_examples=15 --batch_size=500 --save_checkpoints_secs=0",
+        30, "rmse", "eval rmse ",
+    ),
     "iris": Small(
         "--train-files={data}/iris_training.csv --eval-files={data}/iris_test.csv --job-dir={run} --train-steps=30",
         30, "accuracy", "test accuracy ",
