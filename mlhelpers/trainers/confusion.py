@@ -62,10 +62,10 @@ def table(matrix: Matrix, names: Sequence[str]) -> list[str]:
         matrix: As `confusion_matrix` returns it.
         names: The classes' names.
     """
-    width = max(map(len, names)) + 2
-    head = "true \\ said".ljust(width + 2) + "".join(name.rjust(width) for name in names) + "recall".rjust(width)
+    width, first = max(6, *map(len, names)) + 2, max(11, *map(len, names))
+    head = "true \\ said".ljust(first) + "".join(name.rjust(width) for name in names) + "recall".rjust(width)
     rows = []
     for name, counts, recall in zip(names, matrix, recalls(matrix), strict=True):
         share = "-" if recall is None else f"{recall:.3f}"
-        rows.append(name.ljust(width + 2) + "".join(str(n).rjust(width) for n in counts) + share.rjust(width))
+        rows.append(name.ljust(first) + "".join(str(n).rjust(width) for n in counts) + share.rjust(width))
     return [head, *rows]

@@ -30,7 +30,7 @@ def build_model(recipe: str, shape: tuple[int, int], classes: int) -> Any:
 
     `tutorial` is the original's: two convolutions of 5x5 with pooling, 1,024 hidden units, dropout 0.4; 48,291,716
     parameters at 128x95 pixels and four classes. `fast` finds out where tissue is and returns shares of areas, which is
-    how density is defined: about 40,000 parameters.
+    how density is defined: 21,216 parameters.
 
     Args:
         recipe: "fast" or "tutorial".
@@ -62,8 +62,9 @@ def _fast(inputs: Any) -> Any:
     from keras import layers, ops
 
     x = ops.log1p(inputs / 1500.0)  # exposure multiplies; after the logarithm it adds, and edges stay alike
-    x = x - ops.mean(x, (1, 2, 3), keepdims=True)
-    for filters, size, stride in ((16, 5, 2), (32, 3, 2), (48, 3, 1), (48, 3, 1)):
+    # told relative to the breast: bright pixels weigh most in this mean, the black around it next to nothing
+    x = x - ops.sum(x**3, (1, 2, 3), keepdims=True) / (ops.sum(x**2, (1, 2, 3), keepdims=True) + 1.0)
+    for filters, size, stride in ((12, 5, 2), (24, 3, 2), (32, 3, 1), (32, 3, 1)):
         x = layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False)(x)
         x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
     what, where = (layers.Conv2D(16, 1, activation="sigmoid")(x) for _ in range(2))

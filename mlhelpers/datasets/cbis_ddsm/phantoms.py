@@ -214,11 +214,11 @@ class _Film:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.fat = rng.uniform(0.15, 0.40)
-        self.contrast = rng.uniform(0.15, 0.40)
+        self.contrast = rng.uniform(0.22, 0.42)
         self.gain = rng.uniform(0.6, 1.1)
         self.curve = rng.uniform(0.7, 1.3)
         self.fog = rng.uniform(0.01, 0.06)
-        self.heel = rng.uniform(-0.4, 0.4), rng.uniform(-0.4, 0.4)  # brightness lost over the film, down and across
+        self.heel = rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)  # brightness lost over the film, down and across
         self.noise = rng.uniform(0.002, 0.006)
         self.size = rng.uniform(0.86, 1.0), rng.uniform(0.86, 1.0)
 
