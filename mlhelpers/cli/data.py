@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import inspect
+import itertools
 import json
 import re
 import types
@@ -20,6 +21,7 @@ from mlhelpers.storage import local_path, write_aside
 
 __all__ = ["data"]
 
+_LISTED = 20  # files of one folder that are named one by one
 _PLAIN = {str: str, int: int, float: float, Path: click.Path(path_type=Path)}
 
 
@@ -48,8 +50,9 @@ def _make_prepare(name: str) -> click.Command:
     function = datasets.get(name).prepare
 
     def prepare(output_dir: str, source: str | None, **options: Any) -> None:
-        for path in datasets.prepare(name, output_dir, source=source, **options):
-            click.echo(f"wrote {path} ({path.stat().st_size:,} bytes)")
+        written = datasets.prepare(name, output_dir, source=source, **options)
+        for folder, paths in itertools.groupby(written, key=lambda path: path.parent):
+            _echo_written(folder, list(paths))
 
     example = f"\b\nExample:\n  mlhelpers data prepare {name} --output-dir data/runs/{name}"
     target = click.Option(["--output-dir"], required=True, help="Folder or gs:// address; made if it is missing.")
@@ -60,6 +63,14 @@ def _make_prepare(name: str) -> click.Command:
         help=f"{_first_line(function)}\n\n{example}",
         short_help=datasets.get(name).SUMMARY,
     )
+
+
+def _echo_written(folder: Path, paths: list[Path]) -> None:
+    if len(paths) > _LISTED:
+        click.echo(f"wrote {len(paths):,} files to {folder} ({sum(path.stat().st_size for path in paths):,} bytes)")
+        return
+    for path in paths:
+        click.echo(f"wrote {path} ({path.stat().st_size:,} bytes)")
 
 
 def _make_request(name: str) -> click.Command:

@@ -93,3 +93,12 @@ def test_an_option_out_of_range_is_wrong_usage(
 
     assert words[2] in capsys.readouterr().err
     assert not (tmp_path / "out").exists()
+
+
+def test_a_folder_of_hundreds_of_files_is_told_in_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "prepare", "cbis_ddsm", "--output-dir", str(tmp_path)) == 0
+
+    lines = capsys.readouterr().out.splitlines()
+    assert len(lines) == 4
+    assert lines[0].startswith(f"wrote {tmp_path / 'cache' / 'ddsm_train.tfrecords'} (")
+    assert lines[2].startswith(f"wrote 400 files to {tmp_path / 'small_train'} (")
