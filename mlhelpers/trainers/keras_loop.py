@@ -73,8 +73,7 @@ def fit(
     if step:
         reporter.say(f"going on from the checkpoint at step {step}/{task.total_steps}")
     began = saved_at = time.monotonic()
-    sums: dict[str, float] = {}
-    count = 0
+    sums, count = {"loss": 0.0}, 0
     while step < task.total_steps:
         task.model.reset_metrics()  # they would be a mean since the beginning
         for name, value in task.model.train_on_batch(*task.batch(step), return_dict=True).items():
@@ -95,7 +94,7 @@ def fit(
                 _save(task.model, folder / "checkpoints", step, reporter.seconds)
                 reporter.save_history()
                 saved_at = time.monotonic()
-            sums, count, began = {}, 0, time.monotonic()
+            sums, count, began = {"loss": 0.0}, 0, time.monotonic()
     return reporter
 
 

@@ -31,7 +31,7 @@ __all__ = ["HEIGHT", "PARTS", "SHARES", "WIDTH", "Phantom", "View", "arrays", "b
 
 HEIGHT, WIDTH = 128, 95
 PARTS = {"train": "Training", "test": "Test"}
-SHARES = ((0.05, 0.17), (0.31, 0.44), (0.57, 0.70), (0.82, 0.95))
+SHARES = ((0.04, 0.15), (0.32, 0.42), (0.59, 0.69), (0.84, 0.96))
 """Share of the breast's area that is tissue, least and greatest, for BI-RADS density 1 to 4."""
 
 _VIEWS_OF_TEN = (4, 2, 2, 1, 1)  # five patients of one density have ten pictures: some all four views, some one
