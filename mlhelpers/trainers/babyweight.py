@@ -36,7 +36,11 @@ Inputs = dict[str, NDArray[Any]]
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Train a wide and deep network on births, evaluate it on those of other months, and export it."""
+    """Train a wide and deep network on births, evaluate it on those of other months, and export it.
+
+    Example:
+        --data_dir data/runs/babyweight --output_dir data/runs/babies
+    """
 
     bucket: str = flag("", help="bucket or folder that holds babyweight/preproc/ with the shards")
     data_dir: str = flag("", help="folder or gs:// address of the shards themselves, in place of --bucket")

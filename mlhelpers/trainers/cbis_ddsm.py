@@ -18,7 +18,7 @@ import numpy as np
 from mlhelpers.datasets.cbis_ddsm import CLASS_NAMES
 from mlhelpers.errors import DataError, MissingExtraError, UsageError, unknown_name
 from mlhelpers.frameworks import import_tensorflow
-from mlhelpers.storage import local_path
+from mlhelpers.storage import bucket_path, local_path
 from mlhelpers.trainers.base import claim_folder, main, output_folder, write_json
 from mlhelpers.trainers.confusion import confusion_matrix, linear_kappa, recalls, table
 from mlhelpers.trainers.flags import flag
@@ -34,7 +34,11 @@ _FOLDERS = {"training": "small_train", "eval": "small_test"}
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Train a breast density classifier on small mammograms, evaluate it on others, and export it."""
+    """Train a breast density classifier on small mammograms, evaluate it on others, and export it.
+
+    Example:
+        --data_bucket data/runs/cbis_ddsm --model_dir data/runs/density
+    """
 
     data_bucket: str = flag("", help="bucket, gs:// address or folder in which the data folders lie")
     training_data_dir: str = flag("", help="folder of PNG files <density>_<case>.png [in a bucket: small_train]")
@@ -197,7 +201,7 @@ def _read(settings: Hyperparameters, part: str) -> Pictures:
     if file:
         return read_record_file(local_path(file), *size)
     if settings.data_bucket:
-        return read_folder(_bucket(settings.data_bucket) / (folder or _FOLDERS[part]), *size)
+        return read_folder(bucket_path(settings.data_bucket) / (folder or _FOLDERS[part]), *size)
     if not folder:
         raise UsageError(
             f"No pictures for {part}: give --data_bucket (a folder with small_train and small_test), "
@@ -205,12 +209,6 @@ def _read(settings: Hyperparameters, part: str) -> Pictures:
             "mlhelpers data prepare cbis_ddsm --output-dir DIR"
         )
     return read_folder(local_path(folder), *size)
-
-
-def _bucket(name: str) -> Path:
-    """Return the folder of a bucket, whether named `gs://bucket`, plainly `bucket`, or as a folder."""
-    is_folder = "/" in name or name.startswith("~") or Path(name).is_dir()
-    return local_path(name if is_folder else f"gs://{name}")
 
 
 def _check(settings: Hyperparameters, train_data: Pictures, test_data: Pictures, classes: int) -> None:

@@ -51,7 +51,8 @@ def parse(hyperparameters: type[_T], argv: Sequence[str], module: str) -> _T:
     words of their own or in one. An unknown flag is refused, and the nearest known one named.
 
     Args:
-        hyperparameters: A dataclass whose fields were made with `flag`.
+        hyperparameters: A dataclass whose fields were made with `flag`. The first line of its docstring, and what
+            stands there under Example, go to the help page.
         argv: The words after the program's name.
         module: The trainer's module, for the help page.
 
@@ -67,7 +68,7 @@ def parse(hyperparameters: type[_T], argv: Sequence[str], module: str) -> _T:
         description=(hyperparameters.__doc__ or "").strip().splitlines()[0],
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=_epilog(module),
+        epilog=_epilog(module, hyperparameters.__doc__ or ""),
     )
     for spec in fields(hyperparameters):  # type: ignore[arg-type]  # the annotation cannot say "a dataclass"
         _add(parser, spec, typing.get_type_hints(hyperparameters)[spec.name])
@@ -124,7 +125,8 @@ class _Several(argparse.Action):
         self._each = each
 
     def __call__(self, parser: argparse.ArgumentParser, namespace: Any, values: Any, option: str | None = None) -> None:
-        parts = [part for word in values for part in re.split(r"[\s,]+", word.strip()) if part]
+        between = r"," if self._each is str else r"[\s,]+"  # the names of files have blanks in them
+        parts = [part for word in values for part in re.split(between, word.strip()) if part]
         try:
             setattr(namespace, self.dest, tuple(self._each(part) for part in parts))
         except ValueError:
@@ -141,8 +143,11 @@ def _help(spec: Field[Any]) -> str:
     return text.replace("%", "%%")
 
 
-def _epilog(module: str) -> str:
-    return f"Every flag is also taken with dashes.\n\nexample:\n  python -m {module} --data_dir DATA --output_dir RUN"
+def _epilog(module: str, document: str) -> str:
+    """Return what stands below the flags: how they are spelled, and the example of the dataclass' docstring."""
+    example = re.search(r"Example:\s+(.*)", document)
+    text = "Every flag is also taken with dashes."
+    return f"{text}\n\nexample:\n  python -m {module} {example[1]}" if example else text
 
 
 def _check(spec: Field[Any], value: Any) -> None:

@@ -36,7 +36,11 @@ _REPORT_EVERY = 100  # steps, as the original's estimator did
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Train a classifier of irises on CSV files, evaluate it on others, and export it."""
+    """Train a classifier of irises on CSV files, evaluate it on others, and export it.
+
+    Example:
+        --train-files iris/iris_training.csv --eval-files iris/iris_test.csv --job-dir data/runs/irises
+    """
 
     train_files: tuple[str, ...] = flag((), help=f"{_FILES}: the flowers to learn from")
     eval_files: tuple[str, ...] = flag((), help=f"{_FILES}: the flowers to report on")

@@ -17,7 +17,7 @@ from mlhelpers.errors import DataError, MLHelpersError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.reporting import Reporter
 
-__all__ = ["Task", "classification", "epochs_of_indices", "fit"]
+__all__ = ["Task", "classification", "epochs_of_indices", "fit", "triangle"]
 
 _CALL_S = 0.5  # one call of the compiled function shall take about this long: the bar moves, and overhead stays small
 _MAX_STEPS_PER_CALL = 200
@@ -141,6 +141,27 @@ def epochs_of_indices(n: int, batch_size: int, seed: int, first_step: int) -> An
 
     epochs = tf.data.Dataset.range(first_epoch, 1 << 40)
     return epochs.flat_map(tf.autograph.experimental.do_not_convert(epoch)).skip(skip)
+
+
+def triangle(peak: float, steps: int) -> Any:
+    """Return a learning rate that climbs over the first fifth of the steps and then falls to zero, in straight lines.
+
+    After L. N. Smith and N. Topin, "Super-Convergence", 2017 (arXiv:1708.07120).
+
+    Args:
+        peak: The highest rate.
+        steps: Where it is zero again.
+    """
+    import keras
+
+    tf = import_tensorflow()
+
+    class Triangle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras is untyped
+        def __call__(self, step: Any) -> Any:
+            part = tf.cast(step, tf.float32) / steps
+            return peak * tf.minimum(0.1 + 4.5 * part, (1.0 - part) / 0.8)
+
+    return Triangle()
 
 
 def _compile(tf: Any, task: Task) -> Any:

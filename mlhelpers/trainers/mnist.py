@@ -29,7 +29,11 @@ _NO_EFFECT = "taken because the original trainer took it; has no effect"
 
 @dataclass(frozen=True)
 class Hyperparameters:
-    """Train a digit classifier on MNIST records, evaluate it on the test digits, and export it."""
+    """Train a digit classifier on MNIST records, evaluate it on the test digits, and export it.
+
+    Example:
+        --data_dir data/runs/mnist --output_dir data/runs/first
+    """
 
     data_dir: str = flag(help="folder or gs:// address with train, validation and test.tfrecords")
     output_dir: str = flag("", help="folder for checkpoints, events and export; --job-dir where it is not given")
@@ -186,7 +190,7 @@ def _task(tf: Any, model: Any, data: tuple[Any, Any], settings: Hyperparameters)
     import keras
 
     from mlhelpers.trainers import augment
-    from mlhelpers.trainers.loop import Task, classification, epochs_of_indices
+    from mlhelpers.trainers.loop import Task, classification, epochs_of_indices, triangle
 
     images, labels = tf.constant(data[0]), tf.constant(data[1])
     steps, peak = settings.train_steps or 1, settings.learning_rate or 0.0
@@ -209,25 +213,8 @@ def _task(tf: Any, model: Any, data: tuple[Any, Any], settings: Hyperparameters)
     if settings.architecture == "tutorial":
         optimizer = keras.optimizers.Adam(peak)
     else:
-        optimizer = keras.optimizers.AdamW(_triangle(peak, steps), weight_decay=1e-4)
+        optimizer = keras.optimizers.AdamW(triangle(peak, steps), weight_decay=1e-4)
     return Task(model, [(optimizer, model.trainable_variables)], batches, steps, classification)
-
-
-def _triangle(peak: float, steps: int) -> Any:
-    """Return a learning rate that climbs over the first fifth of the steps and then falls to zero, in straight lines.
-
-    After L. N. Smith and N. Topin, "Super-Convergence", 2017 (arXiv:1708.07120).
-    """
-    import keras
-
-    tf = import_tensorflow()
-
-    class Triangle(keras.optimizers.schedules.LearningRateSchedule):  # type: ignore[misc]  # Keras is untyped
-        def __call__(self, step: Any) -> Any:
-            part = tf.cast(step, tf.float32) / steps
-            return peak * tf.minimum(0.1 + 4.5 * part, (1.0 - part) / 0.8)
-
-    return Triangle()
 
 
 def _read(tf: Any, path: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

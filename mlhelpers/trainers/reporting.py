@@ -32,7 +32,7 @@ class Reporter:
         total_steps: How many steps the run has in all.
         first_step: The step it starts from (over 0 when it goes on from a checkpoint).
         seconds_before: Training time spent before `first_step`, in seconds.
-        stream: Where lines and bar go.
+        stream: Where lines and bar go; stdout if None.
     """
 
     def __init__(
@@ -41,9 +41,10 @@ class Reporter:
         total_steps: int,
         first_step: int = 0,
         seconds_before: float = 0.0,
-        stream: TextIO = sys.stdout,
+        stream: TextIO | None = None,
     ) -> None:
         self._folder = folder
+        stream = stream or sys.stdout
         self._stream = stream
         self._total = total_steps
         self._first = first_step

@@ -13,7 +13,11 @@ from mlhelpers.trainers.mnist import Hyperparameters
 
 @dataclass(frozen=True)
 class Toy:
-    """Train a toy."""
+    """Train a toy.
+
+    Example:
+        --data_dir toys
+    """
 
     data_dir: str = flag(help="where the data are")
     learning_rate: float | None = flag(None, help="step size", minimum=1e-9, maximum=10, tunable=True)
@@ -112,3 +116,14 @@ def test_several_values_have_their_default_and_end_at_the_next_flag() -> None:
 def test_one_wrong_value_of_several_is_refused(words: list[str], message: str) -> None:
     with pytest.raises(UsageError, match=message):
         toy("--data_dir=d", *words)
+
+
+def test_texts_keep_their_blanks_and_part_at_commas() -> None:
+    assert toy("--data_dir=d", "--files", "My Data/a.csv,b.csv", "c.csv").files == ("My Data/a.csv", "b.csv", "c.csv")
+
+
+def test_help_ends_with_the_example_of_the_docstring(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        toy("--help")
+
+    assert capsys.readouterr().out.endswith("example:\n  python -m toys.toy --data_dir toys\n")
