@@ -14,6 +14,10 @@ and `datasets`.
 | `export.py` | SavedModel, LiteRT model and signature.json |
 | `augment.py` | pictures of digits, moved and drawn otherwise |
 | `wide_and_deep.py` | the babyweight tutorial's network and the columns that it sees |
+| `keras_loop.py` | training steps and checkpoints on every Keras backend |
+| `mammograms.py` | mammograms read from folders or records, in batches |
+| `density_network.py` | the two networks for breast density, and their export |
+| `confusion.py` | confusion matrix, recalls, linear-weighted kappa |
 | `iris_serving.py` | the three forms in which irises are asked about |
 """
 
@@ -25,6 +29,7 @@ __all__ = ["module_path", "names"]
 
 _TABLE = {
     "babyweight": "mlhelpers.trainers.babyweight",
+    "cbis_ddsm": "mlhelpers.trainers.cbis_ddsm",
     "iris": "mlhelpers.trainers.iris",
     "mnist": "mlhelpers.trainers.mnist",
 }

@@ -32,6 +32,10 @@ SMALL = {
         "--data_dir={data} --output_dir={run} --train_examples=15 --batch_size=500 --save_checkpoints_secs=0",
         30, "rmse", "eval rmse ",
     ),
+    "cbis_ddsm": Small(
+        "--data_bucket={data} --model_dir={run} --training_steps=6 --batch_size=8 --save_checkpoints_secs=0",
+        6, "accuracy", "test accuracy 0.",
+    ),
     "iris": Small(
         "--train-files={data}/iris_training.csv --eval-files={data}/iris_test.csv --job-dir={run} --train-steps=30",
         30, "accuracy", "test accuracy ",
