@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 import os
+import secrets
 import sys
 from dataclasses import dataclass
 
@@ -16,6 +17,20 @@ from mlhelpers.frameworks import hidden
 from mlhelpers.storage import local_path
 
 __all__ = ["Board", "show"]
+
+# A page at 127.0.0.1 that frames one at localhost is a stranger to it, and the browser refuses it its storage: so the
+# frame takes the page's own name for this machine.
+_FRAME = """\
+<iframe id="{name}" width="100%" height="{height}" style="border: 0"></iframe>
+<script>
+(() => {{
+  const address = new URL("{address}");
+  if (["localhost", "127.0.0.1"].includes(window.location.hostname)) address.hostname = window.location.hostname;
+  document.getElementById("{name}").src = address;
+}})();
+</script>
+<p>TensorBoard at <a href="{address}">{address}</a></p>
+"""
 
 
 @dataclass(frozen=True)
@@ -37,8 +52,7 @@ class Board:
 
             output.serve_kernel_port_as_iframe(int(self.address.rstrip("/").rpartition(":")[2]), height=self.height)
             return ""
-        frame = f'<iframe src="{self.address}" width="100%" height="{self.height}" style="border: 0"></iframe>'
-        return f'{frame}<p>TensorBoard at <a href="{self.address}">{self.address}</a></p>'
+        return _FRAME.format(address=self.address, height=self.height, name=f"board-{secrets.token_hex(4)}")
 
 
 def show(folder: str | os.PathLike[str], height: int = 560) -> Board:
@@ -60,7 +74,7 @@ def show(folder: str | os.PathLike[str], height: int = 560) -> Board:
             from tensorboard import default, program
 
             board = program.TensorBoard(plugins=default.get_plugins())
-            words = ["--logdir", str(path), "--host", "localhost", "--port", "0", "--load_fast", "false"]
+            words = ["--logdir", str(path), "--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
             board.configure(argv=["tensorboard", *words])
             logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line per request would fill the notebook
             address: str = board.launch()
