@@ -141,8 +141,8 @@ def _changed(images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
             target[:] = target[:, ::-1].copy()
         if rng.random() < 0.5:
             target[:] = target[::-1].copy()
-    result *= np.exp(rng.uniform(-0.3, 0.3, (len(images), 1, 1))).astype(np.float32)
-    return np.minimum(result, np.float32(65535))
+    gain, curve = np.exp(rng.uniform(-0.3, 0.3, (2, len(images), 1, 1))).astype(np.float32)
+    return np.float32(65535) * np.minimum(result / np.float32(65535) * gain, 1) ** curve
 
 
 def _check_size(folder: Path, shape: tuple[int, ...], width: int, height: int) -> None:

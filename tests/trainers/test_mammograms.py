@@ -128,7 +128,7 @@ def test_a_changed_picture_keeps_its_range_and_most_of_its_pattern() -> None:
     for image, label in zip(images[..., 0], labels, strict=True):
         assert not np.array_equal(image, data.images[label])
         flat = np.sort(image[image > 0] / image.max())
-        assert abs(np.median(flat) - 0.5) < 0.1
+        assert abs(np.median(flat) - 0.5) < 0.15
         assert (image > 0).mean() > 0.8
 
 
