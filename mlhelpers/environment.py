@@ -29,6 +29,7 @@ _PYTHONS = ((3, 11), (3, 13))  # oldest and newest that requirements.lock is mad
 _MEMORY_GB = 3.0
 _DISK_GB = 2.0
 _EXTRAS = {
+    "data": "data sets",
     "train": "training",
     "serve": "serving",
     "notebooks": "notebooks and widgets",
@@ -231,12 +232,13 @@ def _shipped() -> Iterator[Finding]:
     """Look for the files that the repository ships; their checksums are held when they are loaded."""
     folder = settings.shipped_data()
     for name in datasets.names():
-        files = [folder / name / file.name for file in datasets.get(name).FILES.values()]
+        files = [folder / name / file.name for file in datasets.get(name).FILES.values() if file.is_shipped]
         lacking = [file.name for file in files if not file.is_file()]
         cure = f"git checkout -- data/{name}   (or set MLHELPERS_MIRROR)" if lacking else ""
-        found = f"lacks {', '.join(lacking)}" if lacking else f"{len(files)} files in {folder / name}"
+        found = f"{len(files)} files in {folder / name}" if files else "no file; it comes with a package"
+        found = f"lacks {', '.join(lacking)}" if lacking else found
         yield Finding(f"data: {name}", found, "missing" if lacking else "ok", cure)
-        model = folder / "models" / name
-        whole = (model / "signature.json").is_file()
-        cure = "" if whole else f"git checkout -- data/models/{name}   (or train one: notebook 05)"
-        yield Finding(f"model: {name}", str(model) if whole else "none", "ok" if whole else "note", cure)
+    model = folder / "models" / "mnist"
+    whole = (model / "signature.json").is_file()
+    cure = "" if whole else "git checkout -- data/models   (or train one: notebook 05)"
+    yield Finding("model: mnist", str(model) if whole else "none", "ok" if whole else "note", cure)

@@ -166,14 +166,6 @@ def test_records_are_read_in_place_of_folders(data: Path, tmp_path: Path) -> Non
     assert "records" in json.loads((export / "signature.json").read_text())["trained_on"]
 
 
-def test_a_bucket_is_found_by_its_address_its_bare_name_and_as_a_folder(home: Path, data: Path) -> None:
-    from mlhelpers.trainers.cbis_ddsm import _bucket
-
-    for name in ("gs://cbis-ddsm-colab", "cbis-ddsm-colab"):
-        assert _bucket(name) == home / "buckets" / "cbis-ddsm-colab"
-    assert _bucket(str(data)) == data
-
-
 @pytest.mark.parametrize(
     ("change", "error", "message"),
     [
