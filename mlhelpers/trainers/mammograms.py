@@ -142,7 +142,8 @@ def _changed(images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[n
         if rng.random() < 0.5:
             target[:] = target[::-1].copy()
     gain, curve = np.exp(rng.uniform(-0.3, 0.3, (2, len(images), 1, 1))).astype(np.float32)
-    return np.float32(65535) * np.minimum(result / np.float32(65535) * gain, 1) ** curve
+    changed: NDArray[np.float32] = np.float32(65535) * np.minimum(result / np.float32(65535) * gain, 1) ** curve
+    return changed
 
 
 def _check_size(folder: Path, shape: tuple[int, ...], width: int, height: int) -> None:

@@ -31,7 +31,7 @@ __all__ = ["HEIGHT", "PARTS", "SHARES", "WIDTH", "Phantom", "View", "arrays", "b
 
 HEIGHT, WIDTH = 128, 95
 PARTS = {"train": "Training", "test": "Test"}
-SHARES = ((0.04, 0.15), (0.32, 0.42), (0.59, 0.69), (0.84, 0.96))
+SHARES = ((0.04, 0.14), (0.31, 0.40), (0.60, 0.69), (0.85, 0.96))
 """Share of the breast's area that is tissue, least and greatest, for BI-RADS density 1 to 4."""
 
 _VIEWS_OF_TEN = (4, 2, 2, 1, 1)  # five patients of one density have ten pictures: some all four views, some one
@@ -214,11 +214,11 @@ class _Film:
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.fat = rng.uniform(0.15, 0.40)
-        self.contrast = rng.uniform(0.22, 0.42)
+        self.contrast = rng.uniform(0.26, 0.44)
         self.gain = rng.uniform(0.6, 1.1)
         self.curve = rng.uniform(0.7, 1.3)
         self.fog = rng.uniform(0.01, 0.06)
-        self.heel = rng.uniform(-0.3, 0.3), rng.uniform(-0.3, 0.3)  # brightness lost over the film, down and across
+        self.heel = rng.uniform(-0.2, 0.2), rng.uniform(-0.2, 0.2)  # brightness lost over the film, down and across
         self.noise = rng.uniform(0.002, 0.006)
         self.size = rng.uniform(0.86, 1.0), rng.uniform(0.86, 1.0)
 
