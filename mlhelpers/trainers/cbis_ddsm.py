@@ -52,7 +52,7 @@ class Hyperparameters:
     job_dir: str = flag("", help="what the service passes to every trainer")
     recipe: str = flag("fast", help="which network and schedule", choices=("fast", "tutorial"))
     batch_size: int | None = flag(None, help="pictures a step; 96 for tutorial, 32 for fast", minimum=1, tunable=True)
-    training_steps: int | None = flag(None, help="steps in all; 1000 for tutorial, 400 for fast", minimum=1)
+    training_steps: int | None = flag(None, help="steps in all; 1000 for tutorial, 500 for fast", minimum=1)
     eval_steps: int = flag(100, help="batches of evaluation at most", minimum=1)
     category_count: int = flag(0, help="classes; 0 is BI-RADS' four", minimum=0, maximum=1000)
     learning_rate: float | None = flag(
@@ -71,7 +71,7 @@ class Hyperparameters:
 # what a field left at None means
 RECIPES: dict[str, dict[str, Any]] = {
     "tutorial": {"training_steps": 1000, "batch_size": 96, "learning_rate": 1e-3, "augment": False},
-    "fast": {"training_steps": 400, "batch_size": 32, "learning_rate": 1e-2, "augment": True},
+    "fast": {"training_steps": 500, "batch_size": 32, "learning_rate": 1e-2, "augment": True},
 }
 
 
