@@ -89,7 +89,7 @@ def claim_folder(folder: Path, hyperparameters: Any, free: Sequence[str]) -> Non
         try:
             theirs = json.loads(path.read_text(encoding="utf-8"))
         except ValueError as error:
-            raise DataError(f"{path} is damaged ({error}). Remove {folder} or choose another --output_dir.") from error
+            raise DataError(f"{path} is damaged ({error}). Remove {folder} or choose another output folder.") from error
         other = [
             f"{name} {theirs[name]!r} (now {value!r})"
             for name, value in mine.items()
@@ -98,7 +98,7 @@ def claim_folder(folder: Path, hyperparameters: Any, free: Sequence[str]) -> Non
         if other:
             raise UsageError(
                 f"{folder} holds a run with other settings: {', '.join(other)}. "
-                "Choose another --output_dir, or remove that folder to start afresh."
+                "Choose another output folder, or remove that one to start afresh."
             )
     write_json(path, mine)
 

@@ -223,7 +223,7 @@ class _Checkpoints:
         if last is not None:
             raise DataError(
                 f"No checkpoint in {self._folder} can be read by this trainer. Remove the run's folder to start "
-                "afresh, or choose another --output_dir."
+                "afresh, or choose another output folder."
             ) from last
         return 0, 0.0
 

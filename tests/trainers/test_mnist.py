@@ -125,7 +125,7 @@ def test_a_folder_with_a_run_of_other_settings_is_refused(small_mnist: Path, tmp
     train(settings(small_mnist, tmp_path / "run"))
 
     with pytest.raises(
-        UsageError, match=r"holds a run with other settings: seed 0 \(now 1\).*Choose another --output_dir"
+        UsageError, match=r"holds a run with other settings: seed 0 \(now 1\).*Choose another output folder"
     ):
         train(settings(small_mnist, tmp_path / "run", seed=1))
 
