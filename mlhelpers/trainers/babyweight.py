@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from mlhelpers.datasets.babyweight import VOCABULARY, find_shards, read_csv
 from mlhelpers.errors import DataError, UsageError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.storage import bucket_path, local_path
-from mlhelpers.trainers.base import claim_folder, main, output_folder, write_json
+from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
 from mlhelpers.trainers.export import export, number, text
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.wide_and_deep import WIDE_RATE, build_model, encode_births, encode_request
@@ -113,20 +114,10 @@ def train(hyperparameters: Hyperparameters) -> Path:
     )
     reporter.phase("evaluating")
     result = evaluate(eval_data, settings.eval_steps)
-    reporter.evaluate(steps, "eval", result, tune=True)
-    reporter.save_history()
-    reporter.phase("exporting", result)
-    metrics = {**result, "global_step": steps, "steps": steps, "seconds": round(reporter.seconds, 2)}
-    write_json(folder / "metrics.json", {**metrics, "parameters": int(model.count_params())})
-    where = _export(tf, model, folder, settings, result)
-    reporter.phase("done", result)
-    reporter.say(f"exported to {where}")
-    reporter.say(
-        f"eval rmse {result['rmse']:.4f} lb, average loss {result['average_loss']:.4f}, "
-        f"after {steps} steps in {reporter.seconds:.1f} s"
-    )
-    reporter.close()
-    return where
+    headline = f"eval rmse {result['rmse']:.4f} lb (average loss {result['average_loss']:.4f})"
+    write_export = partial(_export, tf, model, folder, settings, result)
+    more = {"global_step": steps}
+    return finish(reporter, folder, model, steps, result, write_export, part="eval", headline=headline, more=more)
 
 
 def count_steps(train_examples: int, batch_size: int) -> int:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,8 +13,9 @@ from typing import Any, TypeVar
 from mlhelpers.errors import DataError, MLHelpersError, UsageError
 from mlhelpers.storage import local_path, write_aside
 from mlhelpers.trainers.flags import parse
+from mlhelpers.trainers.reporting import Reporter
 
-__all__ = ["claim_folder", "main", "output_folder", "write_json"]
+__all__ = ["claim_folder", "finish", "main", "output_folder", "write_json"]
 
 _T = TypeVar("_T")
 
@@ -101,6 +102,50 @@ def claim_folder(folder: Path, hyperparameters: Any, free: Sequence[str]) -> Non
                 "Choose another output folder, or remove that one to start afresh."
             )
     write_json(path, mine)
+
+
+def finish(
+    reporter: Reporter,
+    folder: Path,
+    model: Any,
+    steps: int,
+    result: dict[str, float],
+    export: Callable[[], Path],
+    *,
+    part: str = "test",
+    headline: str,
+    more: Mapping[str, Any] | None = None,
+) -> Path:
+    """End a run: report what was measured, write metrics.json, export, and say so.
+
+    Args:
+        reporter: The run's; closed afterwards.
+        folder: The run's folder.
+        model: The Keras model, for the number of its parameters.
+        steps: How many steps were trained.
+        result: What was measured last, by metric; goes to history, events and the metric file.
+        export: Writes the export directory and returns it.
+        part: What it was measured on.
+        headline: How the last line begins.
+        more: Further fields of metrics.json.
+
+    Returns:
+        The export directory.
+
+    Raises:
+        DataError: A file cannot be written.
+    """
+    reporter.evaluate(steps, part, result, tune=True)
+    reporter.save_history()
+    reporter.phase("exporting", result)
+    run = {"steps": steps, "seconds": round(reporter.seconds, 2), "parameters": int(model.count_params())}
+    write_json(folder / "metrics.json", {**result, **(more or {}), **run})
+    where = export()
+    reporter.phase("done", result)
+    reporter.say(f"exported to {where}")
+    reporter.say(f"{headline} after {steps} steps in {reporter.seconds:.1f} s")
+    reporter.close()
+    return where
 
 
 def write_json(path: Path, content: Any) -> None:

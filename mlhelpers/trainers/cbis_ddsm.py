@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +20,7 @@ from mlhelpers.datasets.cbis_ddsm import CLASS_NAMES
 from mlhelpers.errors import DataError, MissingExtraError, UsageError, unknown_name
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.storage import bucket_path, local_path
-from mlhelpers.trainers.base import claim_folder, main, output_folder, write_json
+from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
 from mlhelpers.trainers.confusion import confusion_matrix, linear_kappa, recalls, table
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.mammograms import Pictures, batches, read_folder, read_record_file
@@ -123,24 +124,15 @@ def train(hyperparameters: Hyperparameters) -> Path:
     reporter = fit(task, folder, checkpoint_every_s=settings.save_checkpoints_secs)
     reporter.phase("evaluating")
     result, matrix = evaluate(model, test_data, size, settings.eval_steps, classes)
-    reporter.evaluate(steps, "test", result, tune=True)
-    reporter.save_history()
     names = [f"density {k + 1}" for k in range(classes)]
     for line in table(matrix, names):
         reporter.say(line)
-    reporter.phase("exporting", result)
     more = {"confusion_matrix": matrix.tolist(), "recalls": recalls(matrix), "backend": keras.backend.backend()}
-    run = {"steps": steps, "seconds": round(reporter.seconds, 2), "parameters": int(model.count_params())}
-    write_json(folder / "metrics.json", {**result, **more, **run})
-    where = export_density(model, settings.recipe, folder, names, _description(settings, train_data, result))
-    reporter.phase("done", result)
-    reporter.say(f"exported to {where}")
-    reporter.say(
-        f"test accuracy {result['accuracy']:.4f} after {steps} steps in {reporter.seconds:.1f} s "
-        f"(linear-weighted kappa {result['kappa']:.3f}, largest class {result['majority']:.4f})"
-    )
-    reporter.close()
-    return where
+    headline = f"test accuracy {result['accuracy']:.4f} (linear-weighted kappa {result['kappa']:.3f}, largest class "
+    headline += f"{result['majority']:.4f})"
+    description = _description(settings, train_data, result)
+    write_export = partial(export_density, model, settings.recipe, folder, names, description)
+    return finish(reporter, folder, model, steps, result, write_export, headline=headline, more=more)
 
 
 def evaluate(

@@ -11,6 +11,7 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from mlhelpers.datasets.base import Part
 from mlhelpers.datasets.iris import CLASS_NAMES, COLUMNS, FEATURES, read_csv
 from mlhelpers.errors import UsageError
 from mlhelpers.frameworks import import_tensorflow
-from mlhelpers.trainers.base import claim_folder, main, output_folder, write_json
+from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
 from mlhelpers.trainers.export import export
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.iris_serving import FORMATS, signature
@@ -111,17 +112,9 @@ def train(hyperparameters: Hyperparameters) -> Path:
     )
     reporter.phase("evaluating")
     result = evaluate()
-    reporter.evaluate(steps, "test", result, tune=True)
-    reporter.save_history()
-    reporter.phase("exporting", result)
-    metrics = {**result, "global_step": steps, "steps": steps, "seconds": round(reporter.seconds, 2)}
-    write_json(folder / "metrics.json", {**metrics, "parameters": int(model.count_params())})
-    where = _export(tf, model, folder, settings, result)
-    reporter.phase("done", result)
-    reporter.say(f"exported to {where}")
-    reporter.say(f"test accuracy {result['accuracy']:.4f} after {steps} steps in {reporter.seconds:.1f} s")
-    reporter.close()
-    return where
+    headline = f"test accuracy {result['accuracy']:.4f}"
+    write_export = partial(_export, tf, model, folder, settings, result)
+    return finish(reporter, folder, model, steps, result, write_export, headline=headline, more={"global_step": steps})
 
 
 def layer_widths(first_layer_size: int, num_layers: int, scale_factor: float) -> list[int]:

@@ -9,6 +9,7 @@ Both are exported with the same two signatures. Taught in notebook 05.
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 from mlhelpers.errors import DataError, UsageError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.storage import local_path
-from mlhelpers.trainers.base import claim_folder, main, output_folder, write_json
+from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
 from mlhelpers.trainers.export import export, number
 from mlhelpers.trainers.flags import flag
 
@@ -129,19 +130,9 @@ def train(hyperparameters: Hyperparameters) -> Path:
     )
     reporter.phase("evaluating")
     result = evaluate(test_data, settings.eval_steps)
-    reporter.evaluate(settings.train_steps or 0, "test", result, tune=True)
-    reporter.save_history()
-    reporter.phase("exporting", result)
-    metrics = {**result, "steps": settings.train_steps, "seconds": round(reporter.seconds, 2)}
-    write_json(folder / "metrics.json", {**metrics, "parameters": int(model.count_params())})
-    where = _export(tf, model, folder, settings, result)
-    reporter.phase("done", result)
-    reporter.say(f"exported to {where}")
-    reporter.say(
-        f"test accuracy {result['accuracy']:.4f} after {settings.train_steps} steps in {reporter.seconds:.1f} s"
-    )
-    reporter.close()
-    return where
+    headline = f"test accuracy {result['accuracy']:.4f}"
+    write_export = partial(_export, tf, model, folder, settings, result)
+    return finish(reporter, folder, model, settings.train_steps or 0, result, write_export, headline=headline)
 
 
 def build_model(architecture: str, dropout: float) -> Any:
