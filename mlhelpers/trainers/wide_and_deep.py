@@ -17,6 +17,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -38,6 +39,7 @@ _SIZES = {name: len(VOCABULARY[name]) if name in VOCABULARY else len(_CUTS[name]
 # vocabulary: it is never trained, stays zero, and such a word counts for nothing
 _OFFSETS = dict(zip(FEATURES, np.cumsum([0, *_SIZES.values()]).tolist(), strict=False))
 _NO_WORD = sum(_SIZES.values())
+_PIECE = 1_000_000  # births encoded at once
 # middle and spread of the numbers, rounded, so that the first layer gets values around zero
 _MIDDLE, _SPREAD = (27.0, 39.0), (6.0, 2.5)
 
@@ -50,22 +52,33 @@ def encode_births(columns: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]
             of shape (n,).
 
     Returns:
-        `wide` (n, 4) int32, places in the list of wide weights; `cross` (n,) int32, 0 to 19,999; `numbers` (n, 2)
-        float32, age and weeks.
+        `wide` (n, 4) uint8, places in the list of wide weights; `cross` (n,) uint16, 0 to 19,999; `numbers` (n, 2)
+        float32, age and weeks: 14 bytes a birth, for there may be millions of them.
     """
-    buckets = [
-        np.digitize(columns[name], _CUTS[name]) if name in _CUTS else columns[name].astype(np.int64)
-        for name in FEATURES
-    ]
-    sizes = tuple(_SIZES.values())
-    codes, where = np.unique(np.ravel_multi_index(buckets, sizes), return_inverse=True)
-    found = dict(zip(FEATURES, np.unravel_index(codes, sizes), strict=True))
-    words = [np.array(VOCABULARY[name])[found[name]] if name in VOCABULARY else found[name] for name in FEATURES]
-    tf = import_tensorflow()
-    cross = _cross(tf, [tf.constant(word) for word in words]).numpy()  # each combination is hashed once
-    wide = np.stack([bucket + _OFFSETS[name] for name, bucket in zip(FEATURES, buckets, strict=True)], 1)
+    n = len(columns[FEATURES[0]])
+    wide, cross = np.empty((n, len(FEATURES)), np.uint8), np.empty(n, np.uint16)
+    for start in range(0, n, _PIECE):
+        piece = slice(start, start + _PIECE)
+        buckets = [
+            np.digitize(columns[name][piece], _CUTS[name]) if name in _CUTS else columns[name][piece].astype(np.int64)
+            for name in FEATURES
+        ]
+        wide[piece] = np.stack([bucket + _OFFSETS[name] for name, bucket in zip(FEATURES, buckets, strict=True)], 1)
+        cross[piece] = _crossed()[np.ravel_multi_index(buckets, tuple(_SIZES.values()))]
     numbers = np.stack([columns[name] for name in _CUTS], 1)
-    return {"wide": wide.astype("int32"), "cross": cross[where].astype("int32"), "numbers": numbers.astype("float32")}
+    return {"wide": wide, "cross": cross, "numbers": numbers.astype(np.float32, copy=False)}
+
+
+@cache
+def _crossed() -> NDArray[np.uint16]:
+    """Return the hash of each of the 17,298 combinations, in the order of `np.ravel_multi_index`."""
+    tf = import_tensorflow()
+    sizes = tuple(_SIZES.values())
+    places = np.unravel_index(np.arange(np.prod(sizes)), sizes)
+    columns = zip(FEATURES, places, strict=True)
+    words = [np.array(VOCABULARY[name])[place] if name in VOCABULARY else place for name, place in columns]
+    hashes: NDArray[np.uint16] = _cross(tf, [tf.constant(word) for word in words]).numpy().astype(np.uint16)
+    return hashes
 
 
 def encode_request(is_male: Any, mother_age: Any, plurality: Any, gestation_weeks: Any) -> dict[str, Any]:
@@ -78,7 +91,7 @@ def encode_request(is_male: Any, mother_age: Any, plurality: Any, gestation_week
         gestation_weeks: Float tensor of shape (n,).
 
     Returns:
-        Tensors of the names, shapes and types that `encode_births` gives.
+        Tensors of the names and shapes that `encode_births` gives; places and hashes are int32.
     """
     tf = import_tensorflow()
     given = dict(zip(FEATURES, (is_male, mother_age, plurality, gestation_weeks), strict=True))
