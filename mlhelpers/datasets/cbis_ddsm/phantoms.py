@@ -12,7 +12,8 @@ What is drawn, and after whom:
 - *Texture.* Tissue is a random field whose power falls with spatial frequency as 1/f^beta, beta about 3, which is what
   mammograms show (A. E. Burgess, "Mammographic structure: data preparation and spatial statistics analysis", Proc.
   SPIE 3661, 1999; means of 2.5 and 2.9 in two groups of women: H. Li, M. L. Giger and O. I. Olopade, "Power spectral
-  analysis of mammographic parenchymal patterns", Proc. SPIE 6144, 2006). The strongest part of the field, so much of the breast's area as the share says, is tissue.
+  analysis of mammographic parenchymal patterns", Proc. SPIE 6144, 2006). The strongest part of the field, so much of
+  the breast's area as the share says, is tissue.
 - *Exposure.* Film, tube and compression differ between patients far more than their tissue does: fog, gain, contrast,
   the film's curve, the heel effect and the breast's size are drawn for every patient. A picture's brightness therefore
   does not give its density away; the pattern inside the breast does.
