@@ -11,7 +11,7 @@ from matplotlib.patches import Rectangle
 from numpy.typing import ArrayLike, NDArray
 
 from mlhelpers.errors import UsageError
-from mlhelpers.plots.style import BLUE, GREY, INK, ORANGE, PALE, check_length, styled_axes
+from mlhelpers.plots.style import BLUE, GREY, INK, ORANGE, PALE, caption, check_length, marks_of, styled_axes
 
 __all__ = ["digit", "image_grid", "mistakes", "strokes"]
 
@@ -61,10 +61,7 @@ def image_grid(
     """
     pictures = _pictures(images)
     n, height, width = pictures.shape
-    marked = np.zeros(n, bool) if highlight is None else np.asarray(highlight, bool)
-    check_length("highlight marks", marked, n, "images")
-    if labels is not None:
-        check_length("labels", labels, n, "images")
+    marked = marks_of(labels, highlight, n)
     columns = min(columns, n)
     rows = -(-n // columns)
     scale = min(1.6, 9.5 / columns)  # inches: few pictures are drawn larger
@@ -77,8 +74,7 @@ def image_grid(
         ax.imshow(picture, cmap="gray_r", vmin=0, vmax=top, extent=(x, x + 1, y + height / width, y))
         ax.add_patch(Rectangle((x, y), 1, height / width, fill=False, edgecolor=PALE, linewidth=0.8))
         if labels is not None:
-            text = ax.text(x + 0.5, y + height / width + 0.06, str(labels[k]), ha="center", va="top", fontsize=9)
-            text.set(color=ORANGE if marked[k] else INK, fontweight="bold" if marked[k] else "normal")
+            caption(ax, x + 0.5, y + height / width + 0.06, labels[k], marked[k])
     ax.set(xlim=(-0.05, columns * 1.12 - 0.07), ylim=(rows * step - 0.1, -0.05), aspect="equal")
     ax.set_axis_off()
     return ax

@@ -13,7 +13,7 @@ from matplotlib.patches import Patch
 from numpy.typing import ArrayLike, NDArray
 
 from mlhelpers.errors import UsageError
-from mlhelpers.plots.style import INK, ORANGE, check_length, names_of, styled_axes
+from mlhelpers.plots.style import INK, caption, check_length, marks_of, names_of, styled_axes
 
 __all__ = ["label_strips", "scans"]
 
@@ -55,10 +55,7 @@ def scans(
     """
     pictures = _pictures(images)
     limits = _limits(pictures, window)
-    marked = np.zeros(len(pictures), bool) if highlight is None else np.asarray(highlight, bool)
-    check_length("highlight marks", marked, len(pictures), "images")
-    if labels is not None:
-        check_length("labels", labels, len(pictures), "images")
+    marked = marks_of(labels, highlight, len(pictures))
     columns = min(columns, len(pictures))
     rows = -(-len(pictures) // columns)
     tallest = max(picture.shape[0] / picture.shape[1] for picture in pictures)
@@ -70,8 +67,7 @@ def scans(
         x, y, height = (k % columns) * (1 + _GAP), (k // columns) * step, picture.shape[0] / picture.shape[1]
         ax.imshow(picture, cmap="gray", vmin=low, vmax=high, extent=(x, x + 1, y + height, y))
         if labels is not None:
-            text = ax.text(x + 0.5, y + height + 0.03, str(labels[k]), ha="center", va="top", fontsize=9)
-            text.set(color=ORANGE if marked[k] else INK, fontweight="bold" if marked[k] else "normal")
+            caption(ax, x + 0.5, y + height + 0.03, labels[k], marked[k])
     ax.set(xlim=(-0.02, columns * (1 + _GAP)), ylim=(rows * step, -0.02), aspect="equal")
     ax.set_axis_off()
     return ax

@@ -6,12 +6,14 @@ from collections.abc import Sequence
 from typing import Any
 
 import matplotlib.pyplot as plt
+import numpy as np
 from matplotlib.axes import Axes
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
 
 from mlhelpers.errors import UsageError
 
-__all__ = ["BLUE", "DULL", "GREEN", "GREY", "INK", "ORANGE", "PALE", "check_length", "names_of", "styled_axes"]
+__all__ = ["BLUE", "DULL", "GREEN", "GREY", "INK", "ORANGE", "PALE", "caption", "check_length", "marks_of", "names_of"]
+__all__ += ["styled_axes"]
 
 # Okabe and Ito's colours, chosen so that they differ in lightness too
 BLUE, ORANGE, GREEN = "#0072B2", "#D55E00", "#009E73"
@@ -42,6 +44,21 @@ def check_length(what: str, values: Sequence[Any] | NDArray[Any], n: int, of: st
     """Raise a `UsageError` unless there are `n` values: one for each of what `of` names."""
     if len(values) != n:
         raise UsageError(f"{len(values)} {what} were given for {n} {of}: give one for each.")
+
+
+def marks_of(labels: Sequence[object] | NDArray[Any] | None, highlight: ArrayLike | None, n: int) -> NDArray[np.bool_]:
+    """Return which of n pictures have a marked label, after a look at the number of labels and marks."""
+    marked = np.zeros(n, bool) if highlight is None else np.asarray(highlight, bool)
+    check_length("highlight marks", marked, n, "images")
+    if labels is not None:
+        check_length("labels", labels, n, "images")
+    return marked
+
+
+def caption(ax: Axes, x: float, y: float, label: object, is_marked: bool) -> None:
+    """Write a label under a picture, its top at (x, y); bold and orange where it is marked."""
+    text = ax.text(x, y, str(label), ha="center", va="top", fontsize=9)
+    text.set(color=ORANGE if is_marked else INK, fontweight="bold" if is_marked else "normal")
 
 
 def names_of(class_names: Sequence[str] | None, n: int) -> list[str]:

@@ -94,11 +94,13 @@ def make_pictures(
     settle(root, {part: {case.file_name for case in chosen} for part, chosen in parts.items()})
     targets = {case.name: root / FOLDERS[part] / case.file_name for part in parts for case in parts[part]}
     size = size or largest_frame([found.files[case.name] for case in cases])
-    outcome = convert([Job(found.files[case.name], targets[case.name]) for case in cases], size, workers)
+    jobs = [Job(found.files[case.name], targets[case.name]) for case in cases]
+    outcome = convert(jobs, size, workers)
     if len(outcome.failed) == len(cases):
         raise DataError(f"None of the {len(cases)} mammograms below {images} could be read; their paths stand above.")
-    for path in outcome.failed:  # what an earlier run made of a file that is broken now does not stay
-        targets[next(name for name, source in found.files.items() if source == path)].unlink(missing_ok=True)
+    for job in jobs:  # what an earlier run made of a file that is broken now does not stay
+        if job.source in outcome.failed:
+            job.target.unlink(missing_ok=True)
     made = {part: sorted(targets[case.name] for case in parts[part] if targets[case.name].is_file()) for part in parts}
     return made, _report(root, listed, found, outcome, split, size, {part: len(made[part]) for part in made})
 
