@@ -201,8 +201,8 @@ def stream_logs(job: str) -> None:
 
 def _stream(job: Job) -> None:
     try:
-        for line in job.follow():
-            click.echo(line)
+        for entry in job.follow():
+            click.echo(f"{entry.severity:<8} {entry.time} {entry.task:<17} {entry.message}")
     except KeyboardInterrupt:
         click.echo(f"\nNo longer following; the job goes on. End it with:  {job.hints()['cancel']}", err=True)
         raise click.exceptions.Exit(1) from None

@@ -5,16 +5,9 @@ from __future__ import annotations
 import re
 import signal
 
-__all__ = ["cause", "ending", "last_lines"]
+__all__ = ["cause", "ending", "is_permanent"]
 
 _MODULES_OF_EXTRAS = {"tensorflow": "train", "keras": "train", "hypertune": "train", "matplotlib": "notebooks"}
-
-
-def last_lines(tail: bytes, count: int = 20) -> list[str]:
-    """Return the last lines of a log's end, as a terminal would show them, without empty ones."""
-    lines = tail.decode(errors="replace").replace("\r\n", "\n").split("\n")
-    shown = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in lines]
-    return [line[:300] for line in shown if line][-count:]
 
 
 def ending(exit_code: int) -> str:
@@ -31,6 +24,22 @@ def ending(exit_code: int) -> str:
         return f"was ended by the signal {-exit_code}"
 
 
+def is_permanent(exit_code: int, lines: list[str]) -> bool:
+    """Tell whether a trainer would fail again in the same way, however often it is started.
+
+    So it is with wrong arguments (code 2, as argparse and Python itself give it), with the codes that sysexits.h keeps
+    for wrong usage, data, input and settings, and with what Python raises for slips in the source: an import, the
+    syntax, a name, an attribute, the arguments of a call.
+
+    Args:
+        exit_code: As Python gives it: negative for a signal.
+        lines: The last lines that the trainer printed.
+    """
+    if exit_code in _PERMANENT_CODES:
+        return True
+    return exit_code == 1 and any(_SLIP.match(line) for line in lines[-3:])
+
+
 def cause(exit_code: int, lines: list[str]) -> str:
     """Return one sentence on the likely cause and its cure, or an empty text where none is known."""
     text = "\n".join(lines)
@@ -45,6 +54,11 @@ def cause(exit_code: int, lines: list[str]) -> str:
     return _BY_CODE.get(exit_code, "")
 
 
+_PERMANENT_CODES = (2, 64, 65, 66, 78)  # sysexits.h: EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_CONFIG
+_SLIP = re.compile(
+    r"(ModuleNotFound|Import|Syntax|Indentation|Tab|Name|UnboundLocal|Attribute|Type)Error\b"
+    r"|\S*python\S*: (No module named|can't open file|Error while finding module|No code object)"
+)
 _CAUSES = (
     (r"unrecognized arguments|no such option|unknown (command.?line )?flag|invalid choice|error: argument|"
      r"arguments are required|expected one argument",

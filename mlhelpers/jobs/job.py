@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import html
-import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
 from mlhelpers.errors import JobError
-from mlhelpers.jobs.base import Backend, JobState
+from mlhelpers.jobs.base import Backend, JobState, LogEntry
 
 __all__ = ["Job"]
 
 _POLL_S = 0.05
-_LONGEST_LINE = 1 << 16  # a trainer that never ends its line is shown in pieces of this many bytes
 
 
 class Job:
@@ -84,42 +82,49 @@ class Job:
             raise JobError(f"The job {self._name!r} failed. {self.describe().get('errorMessage', '')}".rstrip())
         return state
 
-    def log(self, start: int = 0) -> str:
-        """Return the log as text, from a byte offset to what is there now.
+    @property
+    def tasks(self) -> list[str]:
+        """The replicas that have a log by now, the first one first; "service" for what the engine itself tells."""
+        return self._backend.tasks(self._name)
+
+    def log(self, start: int = 0, task: str | None = None) -> str:
+        """Return the log of one replica as text, from a byte offset to what is there now.
 
         Args:
             start: Where to begin; negative: so many bytes before the end, which suits a log of gigabytes.
+            task: Which replica, one of `tasks`; the first where None.
+
+        Raises:
+            UsageError: There is no such task.
         """
         pieces = []
-        piece, end = self._backend.log(self._name, start)
+        piece, end = self._backend.log(self._name, start, task)
         while piece:
             pieces.append(piece)
-            piece, end = self._backend.log(self._name, end)
+            piece, end = self._backend.log(self._name, end, task)
         return b"".join(pieces).decode(errors="replace")
 
-    def follow(self, start: int = 0) -> Iterator[str]:
+    def follow(self, task: str | None = None) -> Iterator[LogEntry]:
         """Yield the log's lines, waiting for new ones until the job is over.
 
         A line that a progress bar rewrote is given as it stood at last; memory stays small whatever the log's size.
 
         Args:
-            start: Byte offset at which to begin; negative: so many bytes before the end.
+            task: Only the lines of this replica, one of `tasks`; of all, by time, where None.
+
+        Raises:
+            UsageError: There is no such task.
         """
-        rest = b""
+        cursor: Mapping[str, int] = {}
         while True:
             over = self.state.is_final  # asked before reading, so that the last lines are not missed
-            piece, start = self._backend.log(self._name, start)
-            *lines, rest = (rest + piece).split(b"\n")
-            if len(rest) > _LONGEST_LINE:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                yield _shown(line)
-            if not piece:
+            entries, after = self._backend.entries(self._name, cursor, task)
+            yield from entries
+            if after == cursor:
                 if over:
-                    break
+                    return
                 time.sleep(_POLL_S)
-        if rest:
-            yield _shown(rest)
+            cursor = after
 
     def cancel(self) -> None:
         """Ask the job to end, children and all; returns at once. Twice is fine, and a finished job stays finished."""
@@ -158,12 +163,6 @@ class Job:
         if state.is_final:
             del hints["cancel"]
         return lines + [f"{what:<9} {command}" for what, command in hints.items()]
-
-
-def _shown(line: bytes) -> str:
-    """Return a line as a terminal would show it: what follows the last carriage return, without colour codes."""
-    last = next((part for part in reversed(line.split(b"\r")) if part.strip()), b"")
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last.decode(errors="replace"))
 
 
 def _elapsed(resource: dict[str, Any]) -> str:

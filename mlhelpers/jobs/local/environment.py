@@ -48,22 +48,16 @@ def absolute(place: str) -> Path:
     return local_path(place).absolute()
 
 
-def trainer_environment(
-    module: str, args: Sequence[str], job_dir: str | None = None, job: Mapping[str, Any] | None = None
-) -> dict[str, str]:
-    """Return the contract's variables for one replica that is no part of a cluster.
+def trainer_environment(job_dir: str | None = None, job: Mapping[str, Any] | None = None) -> dict[str, str]:
+    """Return the contract's variables that are the same for every replica of a job.
 
     Args:
-        module: The trainer's module.
-        args: The user's arguments as the trainer gets them.
         job_dir: Where results go, for the AIP_… folders; these end with a slash as the service's do.
         job: The training input of a submitted job, with "job_name"; None for a run in the foreground.
     """
-    about = dict(job) if job else {"job_name": module, "args": list(args)}
-    config = {"cluster": {}, "task": {}, "job": about, "environment": "cloud"}
-    values = {"TF_CONFIG": json.dumps(config), "CLUSTER_SPEC": json.dumps(config), "PYTHONUNBUFFERED": "1"}
+    values = {"PYTHONUNBUFFERED": "1"}
     if job:
-        values |= {"CLOUD_ML_JOB": json.dumps(about), "CLOUD_ML_JOB_ID": str(job["job_name"])}
+        values |= {"CLOUD_ML_JOB": json.dumps(job), "CLOUD_ML_JOB_ID": str(job["job_name"])}
     if job_dir is not None:
         base = absolute(job_dir)
         values |= {

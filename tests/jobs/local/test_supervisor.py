@@ -21,7 +21,7 @@ import pytest
 from mlhelpers import jobs
 from mlhelpers.errors import JobError
 from mlhelpers.jobs import JobSpec, JobState
-from mlhelpers.jobs.store import Store
+from mlhelpers.jobs.local.store import Store
 
 Submit = Callable[..., jobs.Job]
 Until = Callable[..., None]

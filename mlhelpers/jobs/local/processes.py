@@ -12,7 +12,7 @@ from collections.abc import Callable
 
 import psutil
 
-from mlhelpers.jobs.identity import TOKEN_VARIABLE, identity
+from mlhelpers.jobs.local.identity import TOKEN_VARIABLE, identity
 
 __all__ = ["find", "of_token", "stop", "tree", "wake"]
 

@@ -10,8 +10,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from mlhelpers.jobs import processes
-from mlhelpers.jobs.identity import TOKEN_VARIABLE, identity
+from mlhelpers.jobs.local import processes
+from mlhelpers.jobs.local.identity import TOKEN_VARIABLE, identity
 
 _STUBBORN = "import signal, time; signal.signal(signal.SIGTERM, signal.SIG_IGN); print(1, flush=True); time.sleep(60)"
 

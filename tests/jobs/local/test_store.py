@@ -14,7 +14,7 @@ import pytest
 
 from mlhelpers import jobs
 from mlhelpers.errors import JobError
-from mlhelpers.jobs.store import Store, now
+from mlhelpers.jobs.local.store import Store, now
 
 _ROW = {"name": "first", "token": "t", "labels": {}, "training_input": {}}
 
@@ -47,7 +47,7 @@ def test_several_processes_may_make_and_fill_a_store_at_once(tmp_path: Path) -> 
     code = f"""
 import sys
 from pathlib import Path
-from mlhelpers.jobs.store import Store
+from mlhelpers.jobs.local.store import Store
 store = Store(Path({str(tmp_path)!r}) / "jobs")
 for count in range(20):
     store.prepare()

@@ -6,14 +6,23 @@ import json
 import os
 import sys
 from pathlib import Path
-from typing import Any
 
 from mlhelpers.errors import UsageError
-from mlhelpers.jobs.base import SCALE_TIERS, JobSpec, Plan
-from mlhelpers.jobs.environment import absolute, python_path, trainer_arguments, trainer_environment
-from mlhelpers.jobs.identity import TOKEN_VARIABLE
+from mlhelpers.jobs.base import Plan
+from mlhelpers.jobs.configuration import resource
+from mlhelpers.jobs.local.cluster import cluster_of, this_machine
+from mlhelpers.jobs.local.environment import (
+    absolute,
+    base_environment,
+    python_path,
+    trainer_arguments,
+    trainer_environment,
+)
+from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
+from mlhelpers.jobs.local.logs import log_path
+from mlhelpers.jobs.local.outcome import OUTCOME_BYTES
 from mlhelpers.jobs.package import check_module, copy_package, package_folder
-from mlhelpers.jobs.supervisor import OUTCOME_BYTES
+from mlhelpers.jobs.spec import MAX_RUNNING_S, JobSpec
 from mlhelpers.settings import current
 
 __all__ = ["fill_folder", "local_plan", "make_job_dir"]
@@ -27,22 +36,15 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
         folder: The folder that the job will have.
 
     Raises:
-        UsageError: The scale tier is not offered, or the package or the module is not there.
+        UsageError: The package or the module is not there.
     """
-    if spec.scale_tier != "BASIC":
-        raise UsageError(
-            f"The scale tier {spec.scale_tier} ({SCALE_TIERS[spec.scale_tier]}) is not available yet on the local "
-            "backend, which starts one process: use BASIC."
-        )
+    cluster = cluster_of(spec, this_machine())
     package = None if spec.package_path is None else package_folder(str(spec.package_path))
     cwd = Path.cwd() if package is None else package.parent
     check_module(spec.module, package, cwd)
-    args = trainer_arguments(spec.words, None)
     job_dir = None if spec.job_dir is None else str(spec.job_dir)
-    training_input = _training_input(spec)
-    environment = trainer_environment(spec.module, args, job_dir, {"job_name": spec.name, **training_input})
-    environment["CLOUD_ML_HP_METRIC_FILE"] = str(folder / "metrics" / "output.metrics")
-    environment["MLHELPERS_PROGRESS_FILE"] = str(folder / "progress.json")
+    training_input = resource(spec)
+    environment = trainer_environment(job_dir, {"job_name": spec.name, **training_input})
     environment["MLHELPERS_HOME"] = str(current().home)
     environment |= spec.env
     environment["PYTHONPATH"] = python_path([] if package is None else [str(folder / "package")], spec.env)
@@ -50,6 +52,9 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
     unsafe = [] if package is None else ["-P"]
     command = [sys.executable, *unsafe, "-m", spec.module, *trainer_arguments(spec.words, job_dir)]
     local = {
+        "note": cluster.note,
+        "cluster": {"counts": dict(cluster.counts), "threads": cluster.threads, "gpus": cluster.gpus},
+        "replicas": {task.name: _own_files(folder, task.name) for task in cluster.tasks},
         "command": command,
         "cwd": str(cwd),
         "environment": environment,
@@ -60,16 +65,12 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
     return Plan("local", spec, request)
 
 
-def _training_input(spec: JobSpec) -> dict[str, Any]:
-    values = {
-        "scaleTier": spec.scale_tier,
-        "pythonModule": spec.module,
-        "args": list(spec.words),
-        "region": spec.region,
-        "jobDir": spec.job_dir,
-        "packageUris": [str(spec.package_path)] if spec.package_path is not None else None,
+def _own_files(folder: Path, task: str) -> dict[str, str]:
+    """Return the variables that name the files which one replica writes for its readers."""
+    return {
+        "CLOUD_ML_HP_METRIC_FILE": str(folder / "metrics" / task / "output.metrics"),
+        "MLHELPERS_PROGRESS_FILE": str(folder / "progress" / f"{task}.json"),
     }
-    return {name: value for name, value in values.items() if value is not None}
 
 
 def make_job_dir(job_dir: str) -> None:
@@ -107,15 +108,28 @@ def fill_folder(folder: Path, plan: Plan, token: str) -> None:
     local = plan.request["local"]
     if local["package"] is not None:
         copy_package(Path(local["package"]), folder / "package")
-    (folder / "metrics").mkdir()
-    (folder / "log").touch()
+    for task in local["replicas"]:
+        (folder / "metrics" / task).mkdir(parents=True)
+    (folder / "progress").mkdir()
+    (folder / "logs").mkdir()
+    log_path(folder, next(iter(local["replicas"]))).touch()
     (folder / "outcome").write_bytes(b" " * OUTCOME_BYTES)
+    spec = plan.spec
     launch = {
+        "python": sys.executable,
         "command": local["command"],
         "cwd": local["cwd"],
-        "environment": local["environment"] | {TOKEN_VARIABLE: token},
+        "environment": local["environment"],
+        "inherited": base_environment() | {"PYTHONPATH": python_path(), TOKEN_VARIABLE: token},
+        "replicas": local["replicas"],
+        "cluster": local["cluster"],
+        "job": {"job_name": spec.name, **plan.request["trainingInput"]},
         "token": token,
-        "grace_s": plan.spec.grace_s,
+        "grace_s": spec.grace_s,
+        "max_running_s": spec.max_running_s or MAX_RUNNING_S,
+        "max_restarts": spec.max_restarts,
+        "max_retries": spec.max_retries,
+        "max_jobs": current().max_jobs,
     }
     with open(os.open(folder / "launch.json", os.O_WRONLY | os.O_CREAT, 0o600), "w") as file:
         json.dump(launch, file, indent=1)

@@ -10,7 +10,7 @@ import pytest
 
 import mlhelpers
 from mlhelpers.errors import UsageError
-from mlhelpers.jobs.environment import base_environment, python_path, trainer_arguments, trainer_environment
+from mlhelpers.jobs.local.environment import base_environment, python_path, trainer_arguments, trainer_environment
 
 
 def test_only_addresses_become_folders(home: Path) -> None:

@@ -1,0 +1,264 @@
+"""What to run: `JobSpec`, in words that every place to run understands, and the scale tiers of the service."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from mlhelpers.errors import UsageError, unknown_name
+
+__all__ = ["MAX_RUNNING_S", "SCALE_TIERS", "JobSpec", "Pool", "Tier"]
+
+MAX_RUNNING_S = 604800.0  # seven days, as on the service
+_NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
+_LABEL = re.compile(r"[a-z0-9_-]{1,63}")
+
+
+@dataclass(frozen=True)
+class Tier:
+    """What a scale tier was on the service.
+
+    Attributes:
+        meaning: The machines, in words.
+        workers: How many workers stand beside the master.
+        parameter_servers: How many parameter servers.
+        accelerator: "GPU", "TPU" or empty.
+    """
+
+    meaning: str
+    workers: int = 0
+    parameter_servers: int = 0
+    accelerator: str = ""
+
+
+# after the service's reference of trainingInput.scaleTier
+SCALE_TIERS = {
+    "BASIC": Tier("one machine"),
+    "STANDARD_1": Tier("a master, 4 workers and 3 parameter servers", 4, 3),
+    "PREMIUM_1": Tier("a master, 19 workers and 11 parameter servers", 19, 11),
+    "BASIC_GPU": Tier("one machine with a GPU", accelerator="GPU"),
+    "BASIC_TPU": Tier("one machine with a TPU", accelerator="TPU"),
+    "CUSTOM": Tier("machines of your own choice"),
+}
+
+
+@dataclass(frozen=True)
+class Pool:
+    """The machines of one role in a job.
+
+    Attributes:
+        machine_type: For instance "n1-standard-4"; needed in the cloud where the tier is CUSTOM.
+        count: How many. For the master it is always one.
+        accelerator_type: For instance "NVIDIA_TESLA_T4"; empty for none.
+        accelerator_count: How many accelerators each machine has.
+        image_uri: A container image of your own, in the cloud.
+    """
+
+    machine_type: str = ""
+    count: int = 0
+    accelerator_type: str = ""
+    accelerator_count: int = 0
+    image_uri: str = ""
+
+    @property
+    def is_given(self) -> bool:
+        """Tell whether anything was said about this role."""
+        return self != Pool()
+
+
+@dataclass(frozen=True)
+class JobSpec:
+    """What to run, in words that every backend understands; checked when it is made.
+
+    Attributes:
+        name: The job's name: a letter, then letters, digits and underscores, 128 at most. A name is used once.
+        module: The trainer's module, run as `python -m MODULE`, for instance "mlhelpers.trainers.mnist".
+        args: The trainer's arguments: a list as on a command line, or a mapping from flag to value, in which
+            True becomes `--flag`, False `--no-flag`, None is left out and anything else `--flag=value`.
+        env: Environment variables on top of those of the submitting process.
+        package_path: Folder of a package of your own that holds the module; None for an installed module.
+        packages: Built packages (.tar.gz, .zip, .whl; paths or gs:// addresses) that the trainer needs.
+        job_dir: Folder or gs:// address for results, handed to the trainer as a last argument `--job-dir`.
+        staging_bucket: Bucket to which the cloud uploads the package; noted, and without effect on this machine.
+        scale_tier: One of `SCALE_TIERS`; `standard-1` and `STANDARD_1` are the same.
+        master: The machine of the first replica; beyond its kind nothing can be said, there is always one.
+        workers: Machines that train beside the master.
+        parameter_servers: Machines that hold the weights for the others.
+        evaluators: Machines that evaluate while the others train.
+        use_chief: Whether TF_CONFIG calls the first replica "chief" (TensorFlow 2) rather than "master"; None asks
+            the runtime version, and without one it is "chief".
+        runtime_version: The service's runtime that a command names; what is installed here runs instead.
+        python_version: The service's Python that a command names; this Python runs instead.
+        labels: Your own marks, lower-case text.
+        region: Where to run in the cloud; noted, and without effect on this machine.
+        max_running_s: Seconds after which a running job is ended; seven days where None, as on the service.
+        max_restarts: How often each failed replica is started again before the whole job is retried.
+        max_retries: How often the whole job is retried before it has failed.
+        cloud: Fields of the cloud's own by their names there (serviceAccount, network, …); without effect here.
+        grace_s: Seconds that a cancelled trainer is given to end by itself.
+
+    Raises:
+        UsageError: A field that is malformed; the message says which, and what is allowed.
+
+    Example:
+        >>> JobSpec("first", "trainer.task", args={"train_steps": 200, "augment": False}).args
+        ('--train_steps=200', '--no-augment')
+    """
+
+    name: str
+    module: str
+    args: Sequence[str] | Mapping[str, object] = ()
+    env: Mapping[str, str] = field(default_factory=dict)
+    package_path: str | os.PathLike[str] | None = None
+    packages: Sequence[str | os.PathLike[str]] = ()
+    job_dir: str | os.PathLike[str] | None = None
+    staging_bucket: str | None = None
+    scale_tier: str = "BASIC"
+    master: Pool = Pool()
+    workers: Pool = Pool()
+    parameter_servers: Pool = Pool()
+    evaluators: Pool = Pool()
+    use_chief: bool | None = None
+    runtime_version: str | None = None
+    python_version: str | None = None
+    labels: Mapping[str, str] = field(default_factory=dict)
+    region: str | None = None
+    max_running_s: float | None = None
+    max_restarts: int = 5
+    max_retries: int = 3
+    cloud: Mapping[str, Any] = field(default_factory=dict)
+    grace_s: float = 10.0
+
+    def __post_init__(self) -> None:
+        if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
+            raise UsageError(
+                f"{self.name!r} is no job name. A name starts with a letter and has letters, digits and underscores "
+                f"alone, 128 at most{_suggestion(self.name)}."
+            )
+        if not isinstance(self.module, str) or not all(part.isidentifier() for part in self.module.split(".")):
+            raise UsageError(
+                f"{self.module!r} is no module name. Write it as in an import, without '.py' and with dots for "
+                "slashes: for instance trainer.task."
+            )
+        tier = str(self.scale_tier).upper().replace("-", "_")
+        if tier not in SCALE_TIERS:
+            raise unknown_name("scale tier", self.scale_tier, SCALE_TIERS)
+        object.__setattr__(self, "scale_tier", tier)
+        object.__setattr__(self, "args", _words(self.args))
+        object.__setattr__(self, "env", _text_mapping("env", self.env))
+        object.__setattr__(self, "labels", _labels(self.labels))
+        object.__setattr__(self, "packages", tuple(os.fspath(package) for package in self.packages))
+        for name in ("package_path", "job_dir"):
+            value = getattr(self, name)
+            if value is not None:
+                object.__setattr__(self, name, os.fspath(value))
+        _check_numbers(self)
+        _check_machines(self)
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """The trainer's arguments as words of a command line."""
+        return tuple(self.args)
+
+    @property
+    def primary(self) -> str:
+        """What TF_CONFIG calls the first replica: "chief" or, for runtimes before 2.0, "master"."""
+        if self.use_chief is not None:
+            return "chief" if self.use_chief else "master"
+        return "master" if (self.runtime_version or "2").startswith(("0.", "1.")) else "chief"
+
+    def named(self, name: str) -> JobSpec:
+        """Return the same spec under another name, to run it again."""
+        return replace(self, name=name)
+
+
+def _check_numbers(spec: JobSpec) -> None:
+    if spec.grace_s < 0:
+        raise UsageError(f"grace_s={spec.grace_s!r} is negative. Give the seconds that a trainer has to end by itself.")
+    if spec.max_running_s is not None and spec.max_running_s <= 0:
+        raise UsageError(f"max_running_s={spec.max_running_s!r} is refused. Give the seconds a job may run, over 0.")
+    for name in ("max_restarts", "max_retries"):
+        if getattr(spec, name) < 0:
+            raise UsageError(f"{name}={getattr(spec, name)!r} is negative. Give 0 for none, 1 for one, …")
+
+
+def _check_machines(spec: JobSpec) -> None:
+    """Apply the service's rules on machines (its reference of trainingInput)."""
+    others = {"worker": spec.workers, "parameter server": spec.parameter_servers, "evaluator": spec.evaluators}
+    for role, pool in {"master": spec.master, **others}.items():
+        if pool.count < 0 or pool.accelerator_count < 0:
+            raise UsageError(f"The {role} count {min(pool.count, pool.accelerator_count)} is negative.")
+    given = [role for role, pool in {"master": spec.master, **others}.items() if pool.is_given]
+    if spec.scale_tier != "CUSTOM":
+        if given:
+            raise UsageError(
+                f"The scale tier {spec.scale_tier} ({SCALE_TIERS[spec.scale_tier].meaning}) brings its own machines, "
+                f"yet machines of the {' and the '.join(given)} were given too. Use the tier CUSTOM, or leave them out."
+            )
+        return
+    if not (spec.master.machine_type or spec.master.image_uri):
+        raise UsageError(
+            "The scale tier CUSTOM needs a machine type for the master: --master-machine-type n1-standard-4 "
+            "(masterType in a config file)."
+        )
+    for role, pool in others.items():
+        if pool.count and not (pool.machine_type or pool.image_uri):
+            flag = role.replace(" ", "-")
+            raise UsageError(
+                f"{pool.count} {role}s were asked for without a machine type: give --{flag}-machine-type too."
+            )
+        if pool.machine_type and not pool.count:
+            flag = role.replace(" ", "-")
+            raise UsageError(
+                f"The {role}s have the machine type {pool.machine_type}, and no count: give --{flag}-count too."
+            )
+    if spec.runtime_version and spec.master.image_uri:
+        raise UsageError("Give --runtime-version or --master-image-uri, not both: an image brings its own runtime.")
+
+
+def _words(args: object) -> tuple[str, ...]:
+    if isinstance(args, str):
+        raise UsageError(f"args={args!r} is one text. Give a list of words, ['--train_steps', '200'], or a mapping.")
+    if not isinstance(args, Mapping):
+        return tuple(os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in args)  # type: ignore[attr-defined]
+    words = []
+    for flag, value in args.items():
+        bare = str(flag).removeprefix("--")
+        if value is None:
+            continue
+        if isinstance(value, bool):
+            words.append(f"--{bare}" if value else f"--no-{bare}")
+        elif isinstance(value, str | int | float | os.PathLike):
+            words.append(f"--{bare}={os.fspath(value) if isinstance(value, os.PathLike) else value}")
+        else:
+            raise UsageError(
+                f"The argument {bare!r} has the value {value!r}. Give a text, a number, a path or True/False."
+            )
+    return tuple(words)
+
+
+def _text_mapping(what: str, mapping: Mapping[str, str]) -> dict[str, str]:
+    for key, value in mapping.items():
+        if not isinstance(key, str) or not isinstance(value, str) or not key or "=" in key or "\0" in key + value:
+            raise UsageError(
+                f"{what} has {key!r}: {value!r}. Names and values must be texts, for instance {{'SEED': '1'}}."
+            )
+    return dict(mapping)
+
+
+def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+    for key, value in labels.items():
+        if not _LABEL.fullmatch(str(key)) or (value and not _LABEL.fullmatch(str(value))):
+            raise UsageError(
+                f"The label {key}={value} is refused. Keys and values are lower-case letters, digits, '-' and '_', "
+                "63 at most."
+            )
+    return _text_mapping("labels", labels)
+
+
+def _suggestion(name: object) -> str:
+    bare = re.sub(r"[^A-Za-z0-9_]+", "_", str(name)).lstrip("_0123456789")[:128]
+    return f", for instance {bare!r}" if bare else ""
