@@ -172,8 +172,12 @@ class LocalBackend(Backend):
         return resource
 
     def progress(self, name: str) -> dict[str, Any]:
-        """Return what the first replica last reported, or an empty dict."""
-        return _progress(self._folder / name, _FIRST)
+        """Return what the first replica last reported, with "restarts" (of all replicas) and "retries" if any."""
+        found = _progress(self._folder / name, _FIRST)
+        row = self._store.job(name) or {"retries": 0}
+        troubles = {"restarts": sum(replica["restarts"] for replica in self._store.replicas(name))}
+        troubles["retries"] = row["retries"]
+        return found | {what: count for what, count in troubles.items() if count}
 
     def _task(self, name: str, task: str | None) -> str:
         """Return a task's name as it was given, or the first replica's; refuse one that has no log."""
