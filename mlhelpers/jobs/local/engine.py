@@ -20,6 +20,7 @@ what is left of the job and records its end.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ from mlhelpers.errors import JobError, unknown_name
 from mlhelpers.jobs.base import Backend, JobState, LogEntry, Plan
 from mlhelpers.jobs.lines import LONGEST_LINE, severity, shown
 from mlhelpers.jobs.local import processes
+from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
 from mlhelpers.jobs.local.launch import fill_folder, local_plan, make_job_dir
 from mlhelpers.jobs.local.logs import PIECE, Times, log_path, read_piece, tasks_of
 from mlhelpers.jobs.local.lost import true_row
@@ -88,6 +90,7 @@ class LocalBackend(Backend):
                     "token": token,
                     "labels": dict(plan.spec.labels),
                     "training_input": plan.request["trainingInput"],
+                    "nested": TOKEN_VARIABLE in os.environ,
                 }
                 self._store.add(row, then=lambda: self._put_in_place(aside, name))
             start_next(self._store, current().max_jobs)
