@@ -1,7 +1,7 @@
 """The species classifier: `python -m mlhelpers.trainers.iris --train-files TRAIN --eval-files TEST --job-dir RUN`.
 
 The network of the original tutorial's DNNClassifier: fully connected layers that grow narrower, ReLU, Adagrad at 0.05
-on the sum of the cross-entropies of a batch. It is exported for one of three kinds of requests: JSON (four numbers),
+on the sum of the cross-entropies of a batch. In a cluster the chief trains alone: 120 flowers are too few to share. It is exported for one of three kinds of requests: JSON (four numbers),
 CSV (one line of text) or EXAMPLE (a serialised `tensorflow.Example`); `iris_serving.py` holds these. Taught in
 notebook 05.
 """
@@ -242,4 +242,4 @@ def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result
 
 
 if __name__ == "__main__":
-    main(Hyperparameters, train, _MODULE)
+    main(Hyperparameters, train, _MODULE, shares=False)
