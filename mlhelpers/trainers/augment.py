@@ -130,7 +130,7 @@ def _draw(tf: Any, count: int, images: Any, seed: Any, rows: Rows | None) -> Any
     """Draw `count` numbers from 0 to 1 for each picture, shape (count, n), from what the whole batch would get."""
     n = tf.shape(images)[0] if rows is None else rows.of
     draw = tf.random.stateless_uniform([count, n], seed)
-    return draw if rows is None else draw[:, rows.start : rows.stop]
+    return draw if rows is None else draw[:, rows.part]
 
 
 def _first(tf: Any, marks: Any) -> Any:

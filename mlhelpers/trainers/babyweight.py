@@ -217,7 +217,7 @@ def _task(
 
     def batch(_: Any, indices: Any) -> Any:
         if rows is not None:
-            indices = indices[rows.start : rows.stop]
+            indices = indices[rows.part]
         return {name: tf.gather(values, indices) for name, values in inputs.items()}, tf.gather(targets, indices)
 
     def batches(first_step: int) -> Any:

@@ -32,6 +32,11 @@ class Rows:
     of: int
 
     @property
+    def part(self) -> slice:
+        """Return them as a slice of the batch."""
+        return slice(self.start, self.stop)
+
+    @property
     def weight(self) -> float:
         """Return their share of the batch, over 0 and up to 1."""
         return (self.stop - self.start) / self.of
@@ -154,7 +159,7 @@ def _jobs(cluster: Any) -> dict[str, tuple[str, ...]]:
         if name not in _ROLES:
             raise unknown_name("kind of replica in TF_CONFIG", name, _ROLES)
         if not isinstance(addresses, list) or not all(isinstance(address, str) for address in addresses):
-            raise UsageError(f"TF_CONFIG's cluster has {name!r}: {addresses!r}; a list of \"host:port\" stands there.")
+            raise UsageError(f'TF_CONFIG\'s cluster has {name!r}: {addresses!r}; a list of "host:port" stands there.')
     return {name: tuple(addresses) for name, addresses in cluster.items()}
 
 

@@ -24,8 +24,8 @@ __all__ = ["Workers", "build_dropout", "join"]
 _HEARTBEAT_S = 20  # without a sign of life for so long, a process counts as dead
 _REGISTER_S = 300  # all are waited for so long at the start: a machine may still be busy with something else
 
-Compute = Callable[[Any, Any], tuple[dict[str, Any], list[Any]]]
-"""(inputs, targets) -> metrics by name, and the gradient of the loss for each variable."""
+Compute = Callable[[Any, Any, float], tuple[dict[str, Any], list[Any]]]
+"""(inputs, targets, weight) -> metrics by name, and the gradient of weight times the loss for each variable."""
 
 
 class Workers:
@@ -52,25 +52,26 @@ class Workers:
         """Return whether this process is the one that writes."""
         return self.cluster.is_chief
 
-    def average(self, compute: Compute, rows: Rows | None) -> Compute:
+    def average(self, compute: Compute, rows: Rows | None) -> Callable[[Any, Any], tuple[dict[str, Any], list[Any]]]:
         """Turn a computation over this process's rows into the one over the whole batch.
 
         Args:
-            compute: Its metrics have to be means over the rows it is given, or the same for any rows.
+            compute: Its metrics have to be means over the rows it is given, or the same for any rows. It weighs the
+                loss itself, before the gradient: what batch normalisation passes between processes is weighed, too.
             rows: This process's rows; None for all.
 
         Returns:
-            A function of the same form, to be called inside a `tf.function`.
+            A function of inputs and targets, to be called inside a `tf.function`.
         """
         if rows is None:
-            return compute
+            return lambda inputs, targets: compute(inputs, targets, 1.0)
         tf, strategy, weight = self._tf, self._strategy, rows.weight
 
         def on_device(inputs: Any, targets: Any) -> Any:
-            metrics, gradients = compute(inputs, targets)
-            numbers = tf.stack(list(metrics.values()))
-            sums = _all_reduce(tf, [weight * tf.convert_to_tensor(value) for value in (numbers, *gradients)])
-            return dict(zip(metrics, tf.unstack(sums[0]), strict=True)), sums[1:]
+            metrics, gradients = compute(inputs, targets, weight)
+            shares = [weight * value for value in metrics.values()]
+            sums = _all_reduce(tf, [*shares, *(tf.convert_to_tensor(gradient) for gradient in gradients)])
+            return dict(zip(metrics, sums, strict=False)), sums[len(metrics) :]
 
         plain = tf.autograph.experimental.do_not_convert(on_device)
         return lambda inputs, targets: strategy.run(plain, args=(inputs, targets))
@@ -99,12 +100,10 @@ class Workers:
         values = [tf.convert_to_tensor(variable.value) for variable in variables]
         # whole numbers, seeds among them, travel as int64: not every kind can be summed
         sent = [value if value.dtype.is_floating else tf.cast(value, tf.int64) for value in values]
-        for kind in dict.fromkeys(value.dtype for value in sent):  # values of one kind go as one package
-            chosen = [k for k, value in enumerate(sent) if value.dtype == kind]
-            with self.watched():
-                received = self._sum([sent[k] if self.is_chief else tf.zeros_like(sent[k]) for k in chosen])
-            for k, value in zip(chosen, received, strict=True):
-                variables[k].assign(tf.cast(value, variables[k].dtype))
+        with self.watched():
+            received = self._sum(sent if self.is_chief else [tf.zeros_like(value) for value in sent])
+        for variable, value in zip(variables, received, strict=True):
+            variable.assign(tf.cast(value, variable.dtype))
 
     @contextmanager
     def watched(self) -> Iterator[None]:
@@ -130,8 +129,7 @@ class Workers:
 
     def _sum_on_device(self, values: list[Any]) -> Any:
         tf = self._tf
-        # taken up inside, as a tensor from outside belongs to no device of the strategy
-        return self._strategy.run(lambda given: _all_reduce(tf, [tf.identity(value) for value in given]), (values,))
+        return self._strategy.run(lambda given: _all_reduce(tf, given), (values,))
 
 
 @contextmanager
@@ -173,18 +171,29 @@ def build_dropout(rate: float, rows: Rows | None) -> Any:
     if rows is None:
         return layers.Dropout(rate)
 
+    size, part = rows.of, rows.part
+
     class Dropout(layers.Dropout):  # type: ignore[misc]  # Keras is untyped
         def call(self, inputs: Any, training: bool = False) -> Any:
             if not training or not self.rate:
                 return inputs
-            kept = random.dropout(ops.ones((rows.of, *inputs.shape[1:])), self.rate, seed=self.seed_generator)
-            return inputs * kept[rows.start : rows.stop]
+            kept = random.dropout(ops.ones((size, *inputs.shape[1:])), self.rate, seed=self.seed_generator)
+            return inputs * kept[part]
 
     return Dropout(rate)
 
 
-def _all_reduce(tf: Any, values: list[Any]) -> Any:
-    return tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, values)
+def _all_reduce(tf: Any, values: list[Any]) -> list[Any]:
+    """Sum each value over the processes; to be called inside the strategy. Values of one kind go as one package."""
+    sums: list[Any] = [None] * len(values)
+    for kind in dict.fromkeys(value.dtype for value in values):
+        places = [k for k, value in enumerate(values) if value.dtype == kind]
+        # taken up here, as a tensor from outside belongs to no device of the strategy
+        package = [tf.identity(values[k]) for k in places]
+        received = tf.distribute.get_replica_context().all_reduce(tf.distribute.ReduceOp.SUM, package)
+        for k, value in zip(places, received, strict=True):
+            sums[k] = value
+    return sums
 
 
 def _connect(tf: Any, cluster: Cluster) -> Any:

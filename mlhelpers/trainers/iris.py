@@ -1,9 +1,11 @@
 """The species classifier: `python -m mlhelpers.trainers.iris --train-files TRAIN --eval-files TEST --job-dir RUN`.
 
 The network of the original tutorial's DNNClassifier: fully connected layers that grow narrower, ReLU, Adagrad at 0.05
-on the sum of the cross-entropies of a batch. In a cluster the chief trains alone: 120 flowers are too few to share. It is exported for one of three kinds of requests: JSON (four numbers),
+on the sum of the cross-entropies of a batch. It is exported for one of three kinds of requests: JSON (four numbers),
 CSV (one line of text) or EXAMPLE (a serialised `tensorflow.Example`); `iris_serving.py` holds these. Taught in
 notebook 05.
+
+Of several processes (TF_CONFIG) the chief trains alone, and the others end at once: 120 flowers are too few to share.
 """
 
 from __future__ import annotations

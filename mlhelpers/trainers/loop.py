@@ -198,10 +198,11 @@ def train_step(
     measure = tf.autograph.experimental.do_not_convert(measure)  # plain graph code; it may import, too
     moved = [variable for _, variables in optimizers for variable in variables]
 
-    def compute(inputs: Any, targets: Any) -> tuple[dict[str, Any], list[Any]]:
+    def compute(inputs: Any, targets: Any, weight: float) -> tuple[dict[str, Any], list[Any]]:
         with tf.GradientTape() as tape:
             metrics: dict[str, Any] = measure(model(inputs, training=True), targets)
-        return metrics, tape.gradient(metrics["loss"], moved)
+            weighed = metrics["loss"] * weight
+        return metrics, tape.gradient(weighed, moved)
 
     average = workers.average(compute, rows)
 

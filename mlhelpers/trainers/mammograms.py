@@ -119,7 +119,7 @@ def batches(
         rows: Return these rows of each batch only, the same as in a whole one; None for all.
     """
     per_epoch = len(data) // size
-    part = slice(None) if rows is None else slice(rows.start, rows.stop)
+    part = slice(None) if rows is None else rows.part
 
     def batch(step: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         epoch, k = divmod(step, per_epoch)

@@ -206,7 +206,7 @@ def _task(tf: Any, model: Any, data: tuple[Any, Any], settings: Hyperparameters,
 
     def batch(step: Any, indices: Any) -> Any:
         if rows is not None:
-            indices = indices[rows.start : rows.stop]
+            indices = indices[rows.part]
         pictures = tf.cast(tf.gather(images, indices), tf.float32) / 255.0
         classes = tf.gather(labels, indices)
         if settings.augment:
