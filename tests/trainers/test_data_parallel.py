@@ -20,6 +20,10 @@ import pytest
 from mlhelpers import datasets
 from mlhelpers.datasets.cbis_ddsm import phantoms
 from mlhelpers.datasets.cbis_ddsm.pictures import write_png
+from mlhelpers.errors import UsageError
+from mlhelpers.frameworks import import_tensorflow
+from mlhelpers.trainers import cbis_ddsm, data_parallel
+from mlhelpers.trainers.cluster import Rows
 
 STEP_BY_STEP = str(Path(__file__).parent / "step_by_step.py")
 
@@ -233,3 +237,105 @@ def test_all_started_again_go_on_from_the_last_checkpoint(crash: Crash) -> None:
     assert "going on from the checkpoint at step " in crash.chief.out
     assert "worker 2 of 2: going on from the checkpoint at step " in crash.worker.out
     assert "after 400 steps" in crash.chief.out
+
+
+TWO = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"], "ps": ["127.0.0.1:3"]}
+
+
+@pytest.mark.parametrize(
+    ("trainer", "role", "words"),
+    [
+        ("mnist --data_dir=none", "ps", "this replica is a parameter server: our trainers average gradients"),
+        ("babyweight", "evaluator", "this replica is an evaluator: the chief evaluates"),
+        ("iris", "worker", "worker 2 of 2: this trainer's data are too small to share: the chief trains alone"),
+    ],
+)
+def test_a_replica_with_nothing_to_do_says_so_and_ends_well(
+    trainer: str, role: str, words: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": TWO, "task": {"type": role, "index": 0}}))
+    name, *flags = trainer.split()
+    done = subprocess.run(
+        [sys.executable, "-m", f"mlhelpers.trainers.{name}", *flags], capture_output=True, text=True, check=False
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(words)
+    assert len(done.stdout.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("trainer", "words"),
+    [
+        ("mnist --data_dir=none --output_dir=none --train_batch_size=1", "--train_batch_size is 1, but 2 processes"),
+        ("babyweight --data_dir=none --output_dir=none --batch_size=1", "--batch_size is 1, but 2 processes"),
+        ("babyweight --no-such-flag=1", "--no-such-flag"),
+    ],
+)
+def test_a_batch_that_cannot_be_shared_is_refused_before_anyone_is_waited_for(
+    trainer: str, words: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": TWO, "task": {"type": "chief", "index": 0}}))
+    name, *flags = trainer.split()
+    done = subprocess.run(
+        [sys.executable, "-m", f"mlhelpers.trainers.{name}", *flags],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+    )
+
+    assert done.returncode == 2
+    assert words in done.stderr
+
+
+def test_jax_does_not_share_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+
+    with pytest.raises(UsageError, match="KERAS_BACKEND is jax, but TF_CONFIG names 2 processes"):
+        cbis_ddsm._import_keras(2)
+
+
+LONELY = """
+from mlhelpers.errors import MLHelpersError
+from mlhelpers.frameworks import import_tensorflow
+from mlhelpers.trainers import data_parallel
+from mlhelpers.trainers.cluster import read_cluster
+
+data_parallel._REGISTER_S = 3
+if {used}:
+    import_tensorflow().constant(1) + 1
+try:
+    data_parallel.Workers(read_cluster())
+except MLHelpersError as error:
+    print(type(error).__name__, error)
+"""
+
+
+@pytest.mark.slow
+def test_who_cannot_join_is_told_why(replicas: Replicas) -> None:
+    first, second = (f"127.0.0.1:{port}" for port in free_ports(2))
+    config = {"cluster": {"chief": [first], "worker": [second]}, "task": {"type": "worker", "index": 0}}
+    alone, late = (replicas.start(f"lonely-{used}", ["-c", LONELY.format(used=used)], config) for used in (False, True))
+
+    assert [alone.wait(), late.wait()] == [0, 0], alone.out + late.out
+    assert f"MLHelpersError worker 2 of 2: The processes of the cluster, {first}, {second}, did not come" in alone.out
+    assert "UsageError TF_CONFIG names a cluster, but TensorFlow is in use in this process already" in late.out
+
+
+@pytest.mark.slow
+def test_rows_of_a_batch_lose_what_they_lose_in_the_whole_batch() -> None:
+    import_tensorflow()
+    import keras
+
+    inputs = np.random.default_rng(0).random((9, 5)).astype("float32")
+    results = []
+    for rows in (None, Rows(2, 6, 9)):
+        keras.utils.set_random_seed(3)
+        layer = data_parallel.build_dropout(0.4, rows)
+        results.append([np.asarray(layer(inputs[rows.part] if rows else inputs, training=True)) for _ in range(2)])
+        np.testing.assert_array_equal(layer(inputs[:4], training=False), inputs[:4])
+
+    for whole, part in zip(*results, strict=True):
+        assert (part == 0).any()
+        np.testing.assert_array_equal(part, whole[2:6])

@@ -31,7 +31,18 @@ done
 
 
 def in_namespaces(script: str, **more: object) -> subprocess.CompletedProcess[str]:
-    command = ["unshare", "--map-root-user", "--mount", "--net", "--pid", "--fork", "--kill-child", "sh", "-c", HOSTS + script]
+    command = [
+        "unshare",
+        "--map-root-user",
+        "--mount",
+        "--net",
+        "--pid",
+        "--fork",
+        "--kill-child",
+        "sh",
+        "-c",
+        HOSTS + script,
+    ]
     return subprocess.run(command, text=True, capture_output=True, check=False, **more)  # type: ignore[call-overload]
 
 
