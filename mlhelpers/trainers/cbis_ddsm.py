@@ -116,8 +116,6 @@ def train(hyperparameters: Hyperparameters) -> Path:
     cluster = read_cluster()
     rows = cluster.rows(settings.batch_size or 1, "--batch_size")
     folder = output_folder(settings.model_dir, settings.job_dir, cluster.is_chief)
-    if cluster.is_chief:
-        claim_folder(folder, settings, free=("eval_steps", "save_checkpoints_secs", "tpu_zone", "gcp_project"))
     _import_keras(cluster.size)
     with join(cluster) as workers:
         return _train(settings, folder, workers, rows, train_data, test_data)
@@ -136,6 +134,8 @@ def _train(
     from mlhelpers.trainers.density_network import build_model, export_density
     from mlhelpers.trainers.keras_loop import KerasTask, fit
 
+    if workers.is_chief:  # the others wait for it no longer than it lives
+        claim_folder(folder, settings, free=("eval_steps", "save_checkpoints_secs", "tpu_zone", "gcp_project"))
     keras.utils.set_random_seed(settings.seed)
     classes = settings.category_count or len(CLASS_NAMES)
     model = build_model(settings.recipe, train_data.shape, classes, rows)
