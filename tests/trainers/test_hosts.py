@@ -57,6 +57,7 @@ def _namespaces() -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(700)
 @pytest.mark.usefixtures("_namespaces")
 def test_three_hosts_train_together_by_tf_config_alone(tmp_path: Path) -> None:
     data, run = tmp_path / "data", tmp_path / "run"
@@ -75,7 +76,7 @@ for k in 1 2 3; do
 done
 for pid in $pids; do code=0; wait $pid || code=$?; echo $code; done
 """
-    done = in_namespaces(script, timeout=280, env=os.environ)
+    done = in_namespaces(script, timeout=600, env=os.environ)
     logs = [(tmp_path / f"log{k}").read_text() for k in (1, 2, 3)]
 
     assert done.stdout.split() == ["0", "0", "0"], "\n".join([done.stderr, *logs])
