@@ -18,17 +18,4 @@ The supervisor starts from this package, so importing it costs nothing.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
-if TYPE_CHECKING:
-    from mlhelpers.jobs.base import Backend
-
 __all__ = ["backend"]
-
-
-def backend() -> Backend:
-    """Return the local backend over the store of the home in force."""
-    from mlhelpers.jobs.local.backend import LocalBackend
-    from mlhelpers.settings import home_folder
-
-    return LocalBackend(home_folder("jobs"))

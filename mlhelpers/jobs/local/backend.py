@@ -37,12 +37,17 @@ from mlhelpers.jobs.local.lost import true_row
 from mlhelpers.jobs.local.queue import start_next
 from mlhelpers.jobs.local.store import FINAL, Store
 from mlhelpers.jobs.spec import JobSpec
-from mlhelpers.settings import current
+from mlhelpers.settings import current, home_folder
 
-__all__ = ["LocalBackend"]
+__all__ = ["LocalBackend", "backend"]
 
 _FIRST = "master-replica-0"
 _OPEN = ("QUEUED", "PREPARING", "RUNNING")
+
+
+def backend() -> Backend:
+    """Return the local backend over the store of the home in force."""
+    return LocalBackend(home_folder("jobs"))
 
 
 class LocalBackend(Backend):
