@@ -155,7 +155,7 @@ def test_a_bad_request_is_refused(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ([], 2, "exactly one of --json-instances FILE and --json-request FILE"),
+        ([], 2, "exactly one of --json-instances FILE, --json-request FILE and --text-instances"),
         (["--json-instances", "a", "--json-request", "b"], 2, "exactly one of"),
         (["--json-instances", "/nowhere"], 1, "'/nowhere' cannot be read: No such file"),
         (["--json-instances", "{file}", "--version", "v2"], 1, "There is no MNIST version 'v2'. Known: v1."),
