@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import platform
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -233,6 +231,9 @@ def _what_runs_instead(spec: JobSpec) -> str:
     named = " and ".join(f"{what} {version}" for what, version in asked if version)
     if not named:
         return ""
+    import importlib.metadata
+    import platform
+
     tensorflow = "no TensorFlow"
     for name in ("tensorflow-cpu", "tensorflow"):
         with suppress(importlib.metadata.PackageNotFoundError):
