@@ -72,7 +72,8 @@ def echo_box(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:
     """Return rows as aligned columns."""
-    if not all(cell.isascii() and cell.isprintable() for row in rows for cell in row):
+    text = "".join(cell for row in rows for cell in row)
+    if not (text.isascii() and text.isprintable()):
         from tabulate import tabulate  # it knows how wide a character is; its import alone takes a fifth of a second
 
         return tabulate(rows, tablefmt="plain", disable_numparse=True)
