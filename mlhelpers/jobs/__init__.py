@@ -26,7 +26,7 @@ __all__ = ["BACKENDS", "Job", "JobSpec", "JobState", "LogEntry", "Plan", "Pool"]
 __all__ += ["attach", "backend", "list_jobs", "plan", "run", "submit"]
 
 BACKENDS = {
-    "local": "mlhelpers.jobs.local.backend",
+    "local": "mlhelpers.jobs.local",
 }
 _NAMES = {
     **dict.fromkeys(("JobState", "LogEntry", "Plan"), "mlhelpers.jobs.base"),
