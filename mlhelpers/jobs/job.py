@@ -10,6 +10,7 @@ from typing import Any
 
 from mlhelpers.errors import JobError
 from mlhelpers.jobs.base import Backend, JobState, LogEntry
+from mlhelpers.jobs.spec import checked_labels
 
 __all__ = ["Job"]
 
@@ -130,6 +131,19 @@ class Job:
     def cancel(self) -> None:
         """Ask the job to end, children and all; returns at once. Twice is fine, and a finished job stays finished."""
         self._backend.cancel(self._name)
+
+    def relabel(self, labels: Mapping[str, str | None], clear: bool = False) -> None:
+        """Change the job's labels, also when it is over.
+
+        Args:
+            labels: Key -> value to set, or None to take the label away; one that is not there is no error.
+            clear: Take all labels away first.
+
+        Raises:
+            UsageError: A key or value is not of the form that labels have.
+        """
+        checked_labels({key: value for key, value in labels.items() if value is not None})
+        self._backend.relabel(self._name, labels, clear)
 
     def describe(self) -> dict[str, Any]:
         """Return the job as plain data: jobId, state, createTime, …, trainingInput, errorMessage where it failed."""

@@ -154,6 +154,11 @@ class LocalBackend(Backend):
         if supervisor := self._row(name)["supervisor"]:
             processes.wake(supervisor)  # it also looks by itself every second
 
+    def relabel(self, name: str, labels: Mapping[str, str | None], clear: bool) -> None:
+        """Change labels; two who change different ones at once lose neither."""
+        self._row(name)
+        self._store.relabel(name, labels, clear)
+
     def list(self, limit: int | None) -> list[dict[str, Any]]:
         """Return short rows, newest first."""
         found = {name: self._row(name) for name in self._store.unfinished()}

@@ -36,8 +36,13 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
         folder: The folder that the job will have.
 
     Raises:
-        UsageError: The package or the module is not there.
+        UsageError: The package or the module is not there, or the job is to be tuned.
     """
+    if "hyperparameters" in spec.cloud:
+        raise UsageError(
+            "The job has hyperparameters to tune, and tuning is not available on this machine yet. Take the field "
+            "hyperparameters out of the config file to train once."
+        )
     cluster = cluster_of(spec, this_machine())
     package = None if spec.package_path is None else package_folder(str(spec.package_path))
     cwd = Path.cwd() if package is None else package.parent
