@@ -31,7 +31,6 @@ from typing import Any
 from mlhelpers.errors import JobError, unknown_name
 from mlhelpers.jobs.base import Backend, JobState, LogEntry, Plan
 from mlhelpers.jobs.lines import LONGEST_LINE, severity, shown
-from mlhelpers.jobs.local import processes
 from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
 from mlhelpers.jobs.local.launch import fill_folder, local_plan, make_job_dir
 from mlhelpers.jobs.local.logs import PIECE, Times, log_path, read_piece, tasks_of
@@ -152,6 +151,8 @@ class LocalBackend(Backend):
             return
         self._store.move(name, "CANCELLING", _OPEN)
         if supervisor := self._row(name)["supervisor"]:
+            from mlhelpers.jobs.local import processes  # its psutil is slow to import: lists do without
+
             processes.wake(supervisor)  # it also looks by itself every second
 
     def relabel(self, name: str, labels: Mapping[str, str | None], clear: bool) -> None:
@@ -236,7 +237,7 @@ def _short(row: Mapping[str, Any]) -> dict[str, Any]:
         "createTime": row["create_time"],
         "startTime": row["start_time"],
         "endTime": row["end_time"],
-        "labels": json.loads(row["labels"]),
+        "labels": json.loads(row["labels"]) if row["labels"] != "{}" else {},
     }
     return {name: value for name, value in values.items() if value is not None}
 
