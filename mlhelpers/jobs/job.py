@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
@@ -10,10 +9,12 @@ from typing import Any
 
 from mlhelpers.errors import JobError
 from mlhelpers.jobs.base import Backend, JobState, LogEntry
+from mlhelpers.jobs.lines import last_lines
 
 __all__ = ["Job"]
 
 _POLL_S = 0.05
+_TAIL_BYTES = 8192
 
 
 class Job:
@@ -104,6 +105,20 @@ class Job:
             piece, end = self._backend.log(self._name, end, task)
         return b"".join(pieces).decode(errors="replace")
 
+    def tail(self, lines: int = 20, task: str | None = None) -> list[str]:
+        """Return the last lines of one replica's log as a terminal would show them, without empty ones.
+
+        Reads a few kilobytes, whatever the log's size.
+
+        Args:
+            lines: How many at most; each is cut after 300 characters.
+            task: Which replica, one of `tasks`; the first where None.
+
+        Raises:
+            UsageError: There is no such task.
+        """
+        return last_lines(self._backend.log(self._name, -_TAIL_BYTES, task)[0], lines)
+
     def follow(self, task: str | None = None) -> Iterator[LogEntry]:
         """Yield the log's lines, waiting for new ones until the job is over.
 
@@ -147,8 +162,16 @@ class Job:
         return "\n".join([f"Job {head}", *(f"  {line}" for line in rest)])
 
     def _repr_html_(self) -> str:
-        head, *rest = (html.escape(line) for line in self._summary())
-        return f"<div><b>Job {head}</b><pre style='margin:0.3em 0'>{'<br>'.join(rest)}</pre></div>"
+        from mlhelpers.jobs.view import panel_html, take_snapshot
+
+        return panel_html(take_snapshot(self))
+
+    def _ipython_display_(self) -> None:
+        """Show the job live in a notebook; elsewhere leave the showing to `__repr__`."""
+        from mlhelpers.jobs.view import show
+
+        if show(self) is None:
+            raise NotImplementedError  # which tells IPython to take the next form
 
     def _summary(self) -> list[str]:
         try:
