@@ -30,6 +30,8 @@ _COLOURS = {"SUCCEEDED": "#00785a", "FAILED": "#b3261e", "CANCELLED": "#5b6070",
 STYLE = """<style>
 .mlh-job { font-family: var(--jp-ui-font-family, system-ui, sans-serif); font-size: 13px; line-height: 1.5;
   color: var(--jp-ui-font-color1, #202330); max-width: 900px; }
+/* JupyterLab's word on a widget whose kernel is gone, below a panel that says all that is known */
+.jp-OutputArea-child:has(.mlh-job) + .jp-OutputArea-child .jupyter-widgets:not(:has(*)) { display: none; }
 .mlh-job-head { display: flex; flex-wrap: wrap; gap: 4px 12px; align-items: center; }
 .mlh-job-state { color: #fff; border-radius: 9px; padding: 0 10px; font-weight: 700; font-size: 12px; }
 .mlh-job-soft { color: var(--jp-ui-font-color2, #5b6070); }
@@ -111,7 +113,7 @@ def state_html(snapshot: Snapshot) -> str:
     state = snapshot.state or "UNKNOWN"
     colour = _COLOURS.get(state, "#7a5200")
     return (
-        f"<b>{html.escape(snapshot.handle)}</b> "
+        f"<b>{_escaped(snapshot.handle)}</b> "
         f'<span class="mlh-job-state" role="status" aria-live="polite" data-state="{state}" '
         f'style="background:{colour}">{state}</span>'
     )
@@ -172,7 +174,7 @@ def log_html(snapshot: Snapshot, caption: bool = True) -> str:
             parts.append(f'<div class="mlh-job-trouble" role="alert">{_escaped(str(trouble))}</div>')
     if snapshot.lines and not snapshot.resource.get("errorMessage"):  # it ends with the last lines itself
         text = "\n".join(_escaped(line[:_SHOWN_CHARACTERS]) for line in snapshot.lines)
-        name = html.escape(f"Last lines of {snapshot.task}")
+        name = _escaped(f"Last lines of {snapshot.task}")
         parts.append(f'<div class="mlh-job-soft">{name}</div>' if caption else "")
         parts.append(f'<pre class="mlh-job-log" tabindex="0" aria-label="{name}">{text}</pre>')
     return "".join(parts)
@@ -180,7 +182,7 @@ def log_html(snapshot: Snapshot, caption: bool = True) -> str:
 
 def _cells(replica: Mapping[str, Any]) -> str:
     progress = replica.get("progress") or {}
-    task = html.escape(str(replica.get("task", "")))
+    task = _escaped(str(replica.get("task", "")))
     step, total = _number(progress.get("step")), _number(progress.get("total_steps"))
     bar = ""
     if step is not None and total:
