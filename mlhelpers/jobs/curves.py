@@ -138,7 +138,8 @@ def _named(runs: list[tuple[Path, Path]]) -> dict[str, Path]:
         if name in names:
             name = str(run.relative_to(folder))
         names[name if name not in names else str(run)] = run
-    return names
+    order = list(_PARTS.values())
+    return dict(sorted(names.items(), key=lambda item: order.index(item[0]) if item[0] in order else len(order)))
 
 
 def _read_metric_files(resource: Mapping[str, Any]) -> Curves:
