@@ -161,12 +161,15 @@ def test_a_panel_goes_on_after_a_reload_and_stays_as_text_when_the_kernel_is_gon
         ".then(() => { window.done = true; })"
     )
     page.wait_for_function("window.done")
-    page.wait_for_timeout(3000)
+    assert "RUNNING" in job_page.live.inner_text()  # it stands still, and stays
     page.screenshot(path=str(pictures / "job_restarted.png"))
     job_page.stored_outputs()
     page.reload()
     job_page.wait_until_ready()
-    page.wait_for_timeout(3000)
-    page.screenshot(path=str(pictures / "job_restarted_reloaded.png"))
+    page.get_by_text("model not found").wait_for(state="attached", timeout=30_000)
+
+    assert not page.get_by_text("model not found").is_visible()
     assert job_page.plain.is_visible()
+    assert "RUNNING" in job_page.plain.inner_text()
     assert "seen at" in job_page.plain.inner_text()
+    page.screenshot(path=str(pictures / "job_restarted_reloaded.png"))
