@@ -144,8 +144,10 @@ class JobView:
                     widget.close()
 
     def cancel(self) -> None:
-        """Ask the job to end; what goes wrong is shown in the panel."""
+        """Ask the job to end, once; what goes wrong is shown in the panel, and then it may be asked again."""
         with self._lock:
+            if self._button.disabled:  # the page had sent a second click already
+                return
             self._button.disabled = True
             self._cancel_trouble = ""
             try:

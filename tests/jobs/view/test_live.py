@@ -123,13 +123,24 @@ def shown_view(submit: Callable[..., jobs.Job], monkeypatch: pytest.MonkeyPatch)
     return view, job
 
 
-def test_the_button_asks_once_and_is_out_of_use_from_then_on(shown_view: tuple[live.JobView, jobs.Job]) -> None:
+def test_the_button_asks_once_and_is_out_of_use_from_then_on(
+    shown_view: tuple[live.JobView, jobs.Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
     view, job = shown_view
+    cancel = job._backend.cancel
+    was_disabled = []
+
+    def watched(name: str) -> None:
+        was_disabled.append(view._button.disabled)
+        cancel(name)
+
+    monkeypatch.setattr(job._backend, "cancel", watched)
     assert not view._button.disabled
 
     view._button.click()
+    view._button.click()
 
-    assert view._button.disabled
+    assert was_disabled == [True]
     assert job.wait(20, progress=False) == "CANCELLED"
     view.refresh()
     assert view._button.disabled
