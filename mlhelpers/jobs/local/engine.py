@@ -8,6 +8,7 @@
 | logs/service.log | what the engine itself did: starts, restarts, the end |
 | progress/TASK.json | what a replica last reported |
 | launch.json | the command and its environment, until the job is over; readable by its owner alone |
+| working_folder | where the trainer was started, which relative paths in its arguments mean |
 | lock | held by the job's supervisor for as long as that lives |
 | outcome | room kept for the job's end, should the disk be full |
 | package/ | the copy of the user's package that runs |
@@ -175,6 +176,7 @@ class LocalBackend(Backend):
         folder = self._folder / name
         resource["localOutput"] = {
             "folder": str(folder),
+            "workingFolder": _text(folder / "working_folder"),
             "retries": row["retries"],
             "replicas": [_replica(folder, replica) for replica in self._store.replicas(name)],
         }
@@ -254,6 +256,13 @@ def _replica(folder: Path, row: Mapping[str, Any]) -> dict[str, Any]:
         "progress": _progress(folder, row["task"]) or None,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # the folder was removed
+        return ""
 
 
 def _progress(folder: Path, task: str) -> dict[str, Any]:
