@@ -97,18 +97,18 @@ class Times:
     def __init__(self, log: Path) -> None:
         self._path = log.with_suffix(".times")
         self._marks: Iterator[tuple[int, float]] | None = None
-        self._mark = (-1, 0.0)
+        self._behind, self._text = -1, ""  # the mark that was met last: bytes of the log, its time as text
 
     def at(self, offset: int) -> str:
         """Return the time of the first mark behind a byte, RFC 3339 in UTC; now where there is none yet."""
         if self._marks is None:
             self._marks = self._from(offset)
-        while self._mark[0] <= offset:
+        while self._behind <= offset:
             found = next(self._marks, None)
             if found is None:
                 return rfc3339(time.time())
-            self._mark = found
-        return rfc3339(self._mark[1])
+            self._behind, self._text = found[0], rfc3339(found[1])
+        return self._text
 
     def _from(self, offset: int) -> Iterator[tuple[int, float]]:
         try:
