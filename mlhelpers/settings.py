@@ -20,7 +20,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
 from mlhelpers.errors import DataError, UsageError, unknown_name
@@ -38,6 +38,11 @@ _ENVIRONMENT = {
 }
 
 
+def cores() -> int:
+    """Return how many cores this process may use: a container or a job scheduler can give it fewer than there are."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 @dataclass(frozen=True)
 class Settings:
     """The settings in force, all resolved.
@@ -49,7 +54,7 @@ class Settings:
         project: Google Cloud project, or None.
         region: Google Cloud region.
         bucket: Cloud Storage bucket name, or None.
-        max_jobs: How many local jobs run at once; the others wait in the queue.
+        max_jobs: How many local jobs run at once, one per core where nothing is said; the others wait in the queue.
     """
 
     home: Path
@@ -58,7 +63,7 @@ class Settings:
     project: str | None = None
     region: str = "us-central1"
     bucket: str | None = None
-    max_jobs: int = 1
+    max_jobs: int = field(default_factory=cores)
 
 
 _in_process: dict[str, str] = {}
@@ -73,13 +78,10 @@ def current() -> Settings:
     values = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
     values |= _in_process
     home = Path(values.pop("home", "") or Path.home() / ".mlhelpers").expanduser().absolute()
-    max_jobs = _count("max_jobs", values.pop("max_jobs", str(cores())))
-    return replace(Settings(home=home, max_jobs=max_jobs), **values)  # type: ignore[arg-type]  # only texts are left
-
-
-def cores() -> int:
-    """Return how many cores this process may use: a container or a job scheduler can give it fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    settings = Settings(home=home)
+    if text := values.pop("max_jobs", ""):
+        settings = replace(settings, max_jobs=_count("max_jobs", text))
+    return replace(settings, **values)  # type: ignore[arg-type]  # only text fields are left in values
 
 
 def use(backend: str | None = None, **values: str | int | os.PathLike[str] | None) -> Settings:
@@ -95,7 +97,7 @@ def use(backend: str | None = None, **values: str | int | os.PathLike[str] | Non
     Raises:
         UsageError: A name that is no setting.
     """
-    known = [field.name for field in fields(Settings)]
+    known = [each.name for each in fields(Settings)]
     for name in values:
         if name not in known:
             raise unknown_name("setting", name, known)

@@ -35,8 +35,8 @@ def train(module_name: str, package_path: str | None, job_dir: str | None, user_
     Example:
       mlhelpers local train --module-name trainer.task --package-path trainer --job-dir out -- --train_steps 200
     """
-    from mlhelpers.jobs.spec import JobSpec
     from mlhelpers.jobs.local.foreground import run_foreground
+    from mlhelpers.jobs.spec import JobSpec
 
     spec = JobSpec("local", module_name, user_args, package_path=package_path, job_dir=job_dir)
     sys.exit(run_foreground(spec))

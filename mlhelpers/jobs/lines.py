@@ -12,7 +12,7 @@ _LETTERS = {"D": "DEBUG", "I": "INFO", "W": "WARNING", "E": "ERROR", "F": "CRITI
 _WORDS = {"WARN": "WARNING", "FATAL": "CRITICAL"}
 _LEVEL = re.compile(
     r"(?P<word>DEBUG|INFO|WARNING|WARN|ERROR|CRITICAL|FATAL)\b[: ]"  # logging's own form, and absl's
-    r"|(?P<glog>[IWEF])\d{4,8} \d\d:\d\d:\d\d"  # glog's: I1121 14:03:22.123456
+    r"|(?P<glog>[IWEF])\d{4,8} \d\d:\d\d:\d+"  # glog's: I1121 14:03:22.123456, also before absl has a clock
     r"|\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d[.,]\d+: (?P<tf>[IWEF]) "  # TensorFlow's C++ side
     r"|\d{4}-\d\d-\d\d[ T]\d\d:\d\d:\d\d\S*[ -]+(?:\S+[ -]+)?(?P<dated>DEBUG|INFO|WARNING|ERROR|CRITICAL)\b"
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from mlhelpers.jobs.hints import cause, ending, last_lines
+from mlhelpers.jobs.hints import cause, ending, is_permanent
 
 
 @pytest.mark.parametrize(
@@ -52,7 +52,34 @@ def test_no_cause_is_made_up() -> None:
     assert cause(1, ["ValueError: the loss is nan"]) == ""
 
 
-def test_the_last_lines_are_as_a_terminal_shows_them() -> None:
-    tail = b"one\n\n10%\r50%\r100%\n\xff\nlast"
+@pytest.mark.parametrize(
+    ("exit_code", "line"),
+    [
+        (1, "ModuleNotFoundError: No module named 'x'"),
+        (1, "ImportError: cannot import name 'x' from 'y'"),
+        (1, "SyntaxError: invalid syntax"),
+        (1, "IndentationError: unexpected indent"),
+        (1, "NameError: name 'x' is not defined"),
+        (1, "TypeError: f() got an unexpected keyword argument 'x'"),
+        (1, "/usr/bin/python3: No module named trainer.tusk"),
+        (2, "task.py: error: unrecognized arguments: --x"),
+        (65, "mlhelpers.trainers.mnist: train.tfrecords is damaged"),
+    ],
+)
+def test_a_failure_that_would_come_again_is_permanent(exit_code: int, line: str) -> None:
+    assert is_permanent(exit_code, ["before", line])
 
-    assert last_lines(tail, count=3) == ["100%", "\ufffd", "last"]
+
+@pytest.mark.parametrize(
+    ("exit_code", "line"),
+    [
+        (1, "ValueError: the loss is nan"),
+        (1, "OSError: [Errno 110] Connection timed out"),
+        (1, "the word ImportError in the middle of a line"),
+        (3, "ImportError: of an earlier start"),
+        (-9, ""),
+        (1, ""),
+    ],
+)
+def test_any_other_failure_may_go_away(exit_code: int, line: str) -> None:
+    assert not is_permanent(exit_code, [line])

@@ -4,7 +4,7 @@ What each file does, from the outside in:
 
 | file | what |
 |---|---|
-| backend | the `Backend`: plan, submit, state, log, cancel, list |
+| engine | the `Backend`: plan, submit, state, log, cancel, list |
 | launch | the request that a spec becomes, and the folder that holds a job |
 | cluster | which replicas a scale tier becomes here, and what each is told of the others |
 | environment | the variables and arguments that a trainer finds |
@@ -28,7 +28,7 @@ __all__ = ["backend"]
 
 def backend() -> Backend:
     """Return the local backend over the store of the home in force."""
-    from mlhelpers.jobs.local.backend import LocalBackend
+    from mlhelpers.jobs.local.engine import LocalBackend
     from mlhelpers.settings import home_folder
 
     return LocalBackend(home_folder("jobs"))

@@ -1,8 +1,7 @@
-"""Arguments and PYTHONPATH as the trainer gets them; the contract's variables are seen from inside in test_local."""
+"""Arguments and PYTHONPATH as the trainer gets them; the contract's variables are seen from inside in test_engine."""
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -28,16 +27,8 @@ def test_an_address_without_a_bucket_is_refused() -> None:
         trainer_arguments(["--in=gs://B/x"], None)
 
 
-def test_a_run_in_the_foreground_is_told_its_module_and_arguments() -> None:
-    values = trainer_environment("trainer.task", ["--x", "1"])
-
-    assert json.loads(values["TF_CONFIG"]) == {
-        "cluster": {},
-        "task": {},
-        "job": {"job_name": "trainer.task", "args": ["--x", "1"]},
-        "environment": "cloud",
-    }
-    assert "CLOUD_ML_JOB_ID" not in values
+def test_a_run_in_the_foreground_has_no_job_id() -> None:
+    assert trainer_environment() == {"PYTHONUNBUFFERED": "1"}
 
 
 def test_what_an_outer_job_was_told_is_not_handed_on(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -90,7 +90,7 @@ def test_a_final_state_is_never_overwritten(store: Store) -> None:
 
     assert not store.finish("first", "FAILED", "late", 1)
     assert not store.move("first", "CANCELLING", ("QUEUED", "PREPARING", "RUNNING"))
-    store.started("first", "late", "a/1/2")
+    store.running("first", 0)
 
     assert store.job("first") == before
 
@@ -107,7 +107,7 @@ def test_a_start_leaves_a_cancellation_standing(store: Store) -> None:
     store.add(_ROW, then=lambda: None)
     store.move("first", "CANCELLING", ("QUEUED",))
 
-    store.started("first", "master-replica-0", "a/1/2")
+    store.running("first", 0)
 
     assert store.job("first")["state"] == "CANCELLING"
 
@@ -149,7 +149,7 @@ def test_on_a_full_disk_the_room_put_by_takes_the_end(tmp_path: Path) -> None:
     code = f"""
 import sqlite3
 from pathlib import Path
-from mlhelpers.jobs import store as module
+from mlhelpers.jobs.local import store as module
 class Full(sqlite3.Connection):
     def __init__(self, *args, **kwargs):
         super().__init__(*args, **kwargs)
@@ -174,13 +174,13 @@ store.finish("first", "FAILED", "x" * 100_000, 1)
 
 def test_ten_thousand_jobs_are_listed_in_under_a_third_of_a_second(store: Store) -> None:
     rows = [(f"job_{n}", now(), now(), now(), json.dumps({"n": str(n)})) for n in range(10_000)]
-    with sqlite3.connect(store.path) as database:
+    with sqlite3.connect(store.folder / "jobs.sqlite") as database:
         database.executemany(
             "INSERT INTO jobs (name, state, create_time, start_time, end_time, labels, training_input, token) "
             "VALUES (?, 'SUCCEEDED', ?, ?, ?, ?, '{}', 't')",
             rows,
         )
-    from mlhelpers.jobs.local import LocalBackend
+    from mlhelpers.jobs.local.engine import LocalBackend
 
     times = []  # of this process's own work: on a busy machine the clock on the wall says little
     for _ in range(3):

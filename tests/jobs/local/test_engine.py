@@ -21,6 +21,8 @@ from mlhelpers.jobs import JobSpec, JobState
 Submit = Callable[..., jobs.Job]
 Until = Callable[..., None]
 
+_ONCE = {"max_restarts": 0, "max_retries": 0}
+
 _SHOWS_ITSELF = """
     import json, os, sys
     print(json.dumps({"argv": sys.argv[1:], "env": dict(os.environ), "cwd": os.getcwd(), "file": __file__}))
@@ -58,14 +60,6 @@ def test_a_plan_shows_the_arguments_that_the_trainer_gets(write_trainer) -> None
 
     assert ["-m", "trainer.task", *argv] == plan.request["local"]["command"][-2 - len(argv) :]
     assert "jobId: first" in str(plan)
-
-
-@pytest.mark.parametrize("tier", ["standard-1", "PREMIUM_1", "basic-gpu", "BASIC_TPU", "custom"])
-def test_a_scale_tier_that_is_not_offered_here_yet_says_so(tier: str) -> None:
-    with pytest.raises(
-        UsageError, match=r"The scale tier [A-Z_1]+ \(.*\) is not available yet on the local backend.*use BASIC"
-    ):
-        jobs.plan(JobSpec("first", "json.tool", scale_tier=tier))
 
 
 # --- success ---
@@ -159,7 +153,8 @@ def test_the_environment_contract_of_a_single_replica_is_kept(submit: Submit, tm
     config = json.loads(env["TF_CONFIG"])
     assert (config["cluster"], config["task"], config["environment"]) == ({}, {}, "cloud")
     assert (config["job"]["job_name"], config["job"]["args"]) == ("first", ["--x", "1"])
-    assert config == json.loads(env["CLUSTER_SPEC"])
+    spec = json.loads(env["CLUSTER_SPEC"])
+    assert (list(spec["cluster"]), spec["task"]) == (["workerpool0"], {"type": "workerpool0", "index": 0})
     assert config["job"] == json.loads(env["CLOUD_ML_JOB"])
     assert env["CLOUD_ML_JOB_ID"] == "first"
     assert f"{out}/model/" == env["AIP_MODEL_DIR"]
@@ -228,7 +223,7 @@ def test_a_pythonpath_of_the_spec_is_searched_after_the_package(submit: Submit, 
 
 
 def test_wait_raises_at_once_with_the_exit_code_and_the_last_lines(submit: Submit) -> None:
-    job = submit("import sys\nfor n in range(30): print('line', n)\nsys.exit(3)")
+    job = submit("import sys\nfor n in range(30): print('line', n)\nsys.exit(3)", **_ONCE)
     begin = time.monotonic()
 
     with pytest.raises(JobError) as caught:
@@ -244,11 +239,11 @@ def test_run_raises_too(write_trainer) -> None:
     package = write_trainer("raise SystemExit(4)")
 
     with pytest.raises(JobError, match=r"exited with code 4.\nIt printed nothing."):
-        jobs.run(JobSpec("first", "trainer.task", package_path=package))
+        jobs.run(JobSpec("first", "trainer.task", package_path=package, **_ONCE))
 
 
 def test_a_trainer_that_is_killed_is_failed_with_the_signal_named(submit: Submit, until: Until) -> None:
-    job = submit(_GOES_ON)
+    job = submit(_GOES_ON, **_ONCE)
     until(lambda: "started" in job.log())
 
     psutil.Process(job.describe()["localOutput"]["replicas"][0]["pid"]).kill()

@@ -1,0 +1,159 @@
+"""So many jobs run at once as the setting says; the others wait in order, through the death of everybody."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+import pytest
+
+from mlhelpers import jobs
+from mlhelpers.jobs import JobState
+from mlhelpers.jobs.local.store import Store
+
+Submit = Callable[..., jobs.Job]
+Until = Callable[..., None]
+
+# runs until a file of its own name lies in the working folder
+_UNTIL_TOLD = """
+    import os, pathlib, time
+    name = os.environ["CLOUD_ML_JOB_ID"]
+    print("started", flush=True)
+    while not pathlib.Path(f"end.{name}").exists():
+        time.sleep(0.02)
+"""
+
+
+@pytest.fixture(autouse=True)
+def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLHELPERS_MAX_JOBS", "1")
+
+
+def _states() -> dict[str, str]:
+    return {row["jobId"]: row["state"] for row in jobs.list_jobs()}
+
+
+def test_a_job_waits_for_its_place_and_then_runs(submit: Submit, until: Until, tmp_path: Path) -> None:
+    first, second = submit(_UNTIL_TOLD, "first"), submit(_UNTIL_TOLD, "second")
+    until(lambda: "started" in first.log())
+    time.sleep(0.5)
+    assert _states() == {"first": "RUNNING", "second": "QUEUED"}
+    assert second.log() == ""
+
+    (tmp_path / "project" / "end.first").touch()
+
+    until(lambda: "started" in second.log())
+    assert _states() == {"first": "SUCCEEDED", "second": "RUNNING"}
+    (tmp_path / "project" / "end.second").touch()
+    assert JobState.SUCCEEDED is second.wait(10)
+
+
+def test_jobs_start_in_the_order_of_their_submission(submit: Submit) -> None:
+    names = [f"job_{n}" for n in range(6)]
+    made = [submit("print('done')", name) for name in names]
+
+    for job in made:
+        job.wait(30)
+
+    starts = {job.name: job.describe()["startTime"] for job in made}
+    ends = {job.name: job.describe()["endTime"] for job in made}
+    assert sorted(names, key=starts.__getitem__) == names
+    assert all(ends[before] <= starts[after] for before, after in itertools.pairwise(names))
+
+
+def test_waiting_takes_one_process_however_many_wait(
+    submit: Submit, until: Until, no_process_is_left: Callable[[], list[psutil.Process]]
+) -> None:
+    first = submit(_UNTIL_TOLD, "first")
+    until(lambda: "started" in first.log())
+    for n in range(5):
+        submit("print('done')", f"job_{n}")
+
+    # the supervisor and the trainer of the first, the supervisor of the next
+    assert len(no_process_is_left()) == 3
+    for name in _states():
+        jobs.attach(name).cancel()
+    until(lambda: set(_states().values()) == {"CANCELLED"})
+
+
+def test_a_queued_job_is_cancelled_without_having_run(submit: Submit, until: Until, tmp_path: Path) -> None:
+    first, second, third = (submit(_UNTIL_TOLD, name) for name in ("first", "second", "third"))
+    until(lambda: "started" in first.log())
+
+    second.cancel()
+
+    assert JobState.CANCELLED is second.state
+    (tmp_path / "project" / "end.first").touch()
+    until(lambda: "started" in third.log())
+    assert second.log() == ""
+    third.cancel()
+    third.wait(10)
+
+
+def test_when_the_running_jobs_supervisor_is_killed_the_next_job_starts_by_itself(
+    submit: Submit, until: Until, home: Path
+) -> None:
+    first, second = submit(_UNTIL_TOLD, "first"), submit(_UNTIL_TOLD, "second")
+    until(lambda: "started" in first.log())
+    store = Store(home / "jobs")
+
+    psutil.Process(int(store.job("first")["supervisor"].split("/")[-2])).kill()
+
+    # nobody asks for a state here: the waiting supervisor sees it alone
+    until(lambda: (home / "jobs" / "second" / "logs" / "master-replica-0.log").read_text() == "started\n")
+    assert store.job("first")["state"] == "FAILED"
+    second.cancel()
+    second.wait(10)
+
+
+def test_queued_jobs_survive_the_death_of_every_process(
+    submit: Submit, until: Until, no_process_is_left: Callable[[], list[psutil.Process]]
+) -> None:
+    first = submit(_UNTIL_TOLD, "first")
+    until(lambda: "started" in first.log())
+    waiting = [submit("print('done')", f"job_{n}") for n in range(3)]
+
+    for process in no_process_is_left():  # as at a loss of power
+        process.kill()
+
+    assert [job.wait(20) for job in waiting] == [JobState.SUCCEEDED] * 3
+    assert _states()["first"] == "FAILED"
+
+
+def test_more_places_let_more_jobs_run(submit: Submit, until: Until, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLHELPERS_MAX_JOBS", "3")
+    made = [submit(_UNTIL_TOLD, f"job_{n}") for n in range(4)]
+
+    until(lambda: sum(state == "RUNNING" for state in _states().values()) == 3)
+    time.sleep(0.5)
+
+    assert _states() == {"job_0": "RUNNING", "job_1": "RUNNING", "job_2": "RUNNING", "job_3": "QUEUED"}
+    for job in made:
+        job.cancel()
+    for job in made:
+        job.wait(10)
+
+
+def test_a_job_runs_with_the_environment_of_its_submission_however_late(
+    submit: Submit, until: Until, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    first = submit(_UNTIL_TOLD, "first")
+    monkeypatch.setenv("OF_THE_SUBMITTER", "yes")
+    second = submit("import os\nprint(os.environ.get('OF_THE_SUBMITTER'))", "second")
+    monkeypatch.delenv("OF_THE_SUBMITTER")
+    third = submit("import os\nprint(os.environ.get('OF_THE_SUBMITTER'))", "third")
+
+    (tmp_path / "project" / "end.first").touch()
+    for job in (first, second, third):
+        job.wait(20)
+
+    assert (second.log(), third.log()) == ("yes\n", "None\n")
+
+
+def test_what_a_job_was_started_with_is_kept_no_longer_than_it_runs(submit: Submit, home: Path) -> None:
+    submit("print('done')").wait(20)
+
+    assert not (home / "jobs" / "first" / "launch.json").exists()
