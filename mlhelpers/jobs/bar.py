@@ -33,7 +33,7 @@ class ProgressBar:
         self._name = name
         self._shown = shown
         self._bar: tqdm[Any] | None = None
-        self._drawn: tuple[JobState, dict[str, Any]] | None = None
+        self._drawn: JobState | None = None
         self._drawn_at = 0.0
 
     def __enter__(self) -> ProgressBar:
@@ -45,12 +45,15 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
 
+    def is_due(self, state: JobState) -> bool:
+        """Tell whether it is time to draw again: the state is another one, or half a second is over."""
+        return self._shown and (state is not self._drawn or time.monotonic() - self._drawn_at >= _REDRAW_S)
+
     def show(self, state: JobState, progress: dict[str, Any]) -> None:
         """Draw the state and the progress, which may be empty while the trainer starts."""
-        is_old = (state, progress) == self._drawn and time.monotonic() - self._drawn_at < _REDRAW_S
-        if not self._shown or is_old:
+        if not self._shown:
             return
-        self._drawn, self._drawn_at = (state, progress), time.monotonic()
+        self._drawn, self._drawn_at = state, time.monotonic()
         bar = self._bar = _new_bar() if self._bar is None else self._bar
         total = progress.get("total_steps")
         if total and bar.total != total:
@@ -70,6 +73,10 @@ def progress_text(progress: dict[str, Any]) -> str:
         '41.2 steps/s, 1 min 15 s left, accuracy 0.9700'
     """
     parts = []
+    if progress.get("retries"):
+        parts.append(f"tried again {_times(progress['retries'])}")
+    if progress.get("restarts"):
+        parts.append(f"started again {_times(progress['restarts'])}")
     if progress.get("steps_per_second"):
         parts.append(f"{progress['steps_per_second']:.1f} steps/s")
     if progress.get("seconds_left"):
@@ -78,6 +85,10 @@ def progress_text(progress: dict[str, Any]) -> str:
     metrics = progress.get("metrics") or {}
     parts += [f"{name} {value:.4f}" for name, value in metrics.items() if isinstance(value, int | float)]
     return ", ".join(parts)
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 def _new_bar() -> tqdm[Any]:

@@ -127,4 +127,7 @@ class Backend(ABC):
 
     @abstractmethod
     def progress(self, name: str) -> dict[str, Any]:
-        """Return what the first replica last reported (step, total_steps, …), or an empty dict."""
+        """Return what the first replica last reported (step, total_steps, …), or an empty dict.
+
+        Where replicas were started again, "restarts" and "retries" say how often.
+        """

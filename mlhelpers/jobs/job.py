@@ -70,7 +70,8 @@ class Job:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with ProgressBar(self._name, shown=progress) as bar:
             while not (state := self.state).is_final:
-                bar.show(state, self.progress)
+                if bar.is_due(state):
+                    bar.show(state, self.progress)
                 if deadline is not None and time.monotonic() >= deadline:
                     raise JobError(
                         f"The job {self._name!r} is still {state} after {timeout_s:g} s of waiting. It goes on: "

@@ -20,6 +20,7 @@ what is left of the job and records its end.
 from __future__ import annotations
 
 import json
+import os
 import secrets
 import shutil
 from collections.abc import Iterator, Mapping
@@ -31,6 +32,7 @@ from mlhelpers.errors import JobError, unknown_name
 from mlhelpers.jobs.base import Backend, JobState, LogEntry, Plan
 from mlhelpers.jobs.lines import LONGEST_LINE, severity, shown
 from mlhelpers.jobs.local import processes
+from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
 from mlhelpers.jobs.local.launch import fill_folder, local_plan, make_job_dir
 from mlhelpers.jobs.local.logs import PIECE, Times, log_path, read_piece, tasks_of
 from mlhelpers.jobs.local.lost import true_row
@@ -88,6 +90,7 @@ class LocalBackend(Backend):
                     "token": token,
                     "labels": dict(plan.spec.labels),
                     "training_input": plan.request["trainingInput"],
+                    "nested": TOKEN_VARIABLE in os.environ,
                 }
                 self._store.add(row, then=lambda: self._put_in_place(aside, name))
             start_next(self._store, current().max_jobs)
@@ -172,8 +175,12 @@ class LocalBackend(Backend):
         return resource
 
     def progress(self, name: str) -> dict[str, Any]:
-        """Return what the first replica last reported, or an empty dict."""
-        return _progress(self._folder / name, _FIRST)
+        """Return what the first replica last reported, with "restarts" (of all replicas) and "retries" if any."""
+        found = _progress(self._folder / name, _FIRST)
+        row = self._store.job(name) or {"retries": 0}
+        troubles = {"restarts": sum(replica["restarts"] for replica in self._store.replicas(name))}
+        troubles["retries"] = row["retries"]
+        return found | {what: count for what, count in troubles.items() if count}
 
     def _task(self, name: str, task: str | None) -> str:
         """Return a task's name as it was given, or the first replica's; refuse one that has no log."""

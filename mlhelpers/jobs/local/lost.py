@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from mlhelpers.errors import JobError
-from mlhelpers.jobs.local import outcome, processes
+from mlhelpers.jobs.local import outcome
 from mlhelpers.jobs.local.identity import machine
 from mlhelpers.jobs.local.outcome import Outcome
 from mlhelpers.jobs.local.store import FINAL, Store
@@ -79,6 +79,8 @@ def _bury(store: Store, name: str) -> dict[str, Any]:
     # it may have ended meanwhile, or just have been put in place
     if row["state"] in FINAL or (row["state"] == "QUEUED" and folder.is_dir()):
         return row
+    from mlhelpers.jobs.local import processes  # its psutil is slow to import, and the supervisor imports this module
+
     processes.stop(lambda: processes.of_token(row["token"]), 0.5)
     end = outcome.read(folder / "outcome") or _epitaph(row, folder.is_dir())
     try:

@@ -2,7 +2,8 @@
 
 A queued job is a row in the store and a folder, no process, so that thousands may wait and a reboot loses none. Only
 the job at the head has its supervisor already, waiting for a free place. Whoever ends, submits or looks calls
-`start_next`, which gives the head of the queue its supervisor where it has none.
+`start_next`, which gives the head of the queue its supervisor where it has none. A job that was submitted by a job
+starts at once: the outer one has a place already, and may wait for it.
 """
 
 from __future__ import annotations

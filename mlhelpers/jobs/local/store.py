@@ -37,6 +37,7 @@ CREATE TABLE jobs (
     token TEXT NOT NULL,
     supervisor TEXT,
     retries INTEGER NOT NULL DEFAULT 0,
+    nested INTEGER NOT NULL DEFAULT 0,
     error_message TEXT
 );
 CREATE INDEX jobs_open ON jobs(state) WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED');
@@ -86,14 +87,16 @@ class Store:
         """Add a job and do `then` in the same transaction: both happen, or neither.
 
         Args:
-            row: name, token, and as plain data labels and training_input.
+            row: name, token, as plain data labels and training_input, and "nested" where a job submitted it: that one
+                takes no place in the queue, for the job that waits for it has one already.
             then: Called before the transaction is closed; when it raises, the job is not added.
 
         Raises:
             JobError: The name is taken.
         """
-        insert = "INSERT INTO jobs (name, create_time, labels, training_input, token) VALUES (?, ?, ?, ?, ?)"
-        values = (row["name"], now(), json.dumps(row["labels"]), json.dumps(row["training_input"]), row["token"])
+        insert = "INSERT INTO jobs (name, create_time, labels, training_input, token, nested) VALUES (?, ?, ?, ?, ?, ?)"
+        plain = (json.dumps(row["labels"]), json.dumps(row["training_input"]))
+        values = (row["name"], now(), *plain, row["token"], bool(row.get("nested")))
         with self._database.writing() as database:
             try:
                 database.execute(insert, values)
@@ -156,13 +159,15 @@ class Store:
         return self._database.change(lambda database: _touched(database, change, (*values.values(), name, *allowed)))
 
     def head(self, max_jobs: int) -> list[str]:
-        """Return the queued jobs that are next: as many as there are free places, and one more.
+        """Return the queued jobs that are next: as many as there are free places, one more, and all nested ones.
 
         Args:
             max_jobs: How many places there are.
         """
-        busy = f"SELECT count(*) FROM jobs WHERE state IN {_BUSY}"  # noqa: S608
-        query = f"SELECT name FROM jobs WHERE state = 'QUEUED' ORDER BY position LIMIT max(0, ? - ({busy})) + 1"  # noqa: S608
+        queued = "SELECT name FROM jobs WHERE state = 'QUEUED' AND NOT nested ORDER BY position"
+        limit = f"max(0, ? - (SELECT count(*) FROM jobs WHERE state IN {_BUSY} AND NOT nested)) + 1"  # noqa: S608
+        nested = "SELECT name FROM jobs WHERE state = 'QUEUED' AND nested"
+        query = f"SELECT name FROM ({queued} LIMIT {limit}) UNION ALL {nested}"  # noqa: S608
         return [row["name"] for row in self._database.rows(query, (max_jobs,))]
 
     def take_place(self, name: str, supervisor: str, max_jobs: int) -> bool:
@@ -178,8 +183,8 @@ class Store:
         """
         change = (
             "UPDATE jobs SET state = 'PREPARING', supervisor = ? WHERE name = ? AND state = 'QUEUED'"  # noqa: S608
-            f" AND (SELECT count(*) FROM jobs WHERE state IN {_BUSY}) < ?"
-            " AND position = (SELECT min(position) FROM jobs WHERE state = 'QUEUED')"
+            f" AND (nested OR (SELECT count(*) FROM jobs WHERE state IN {_BUSY} AND NOT nested) < ?"
+            " AND position = (SELECT min(position) FROM jobs WHERE state = 'QUEUED' AND NOT nested))"
         )
         return self._database.change(lambda database: _touched(database, change, (supervisor, name, max_jobs)))
 

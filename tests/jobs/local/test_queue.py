@@ -157,3 +157,23 @@ def test_what_a_job_was_started_with_is_kept_no_longer_than_it_runs(submit: Subm
     submit("print('done')").wait(20)
 
     assert not (home / "jobs" / "first" / "launch.json").exists()
+
+
+def test_a_job_that_waits_for_jobs_of_its_own_does_not_wait_for_ever(submit: Submit, write_trainer) -> None:
+    write_trainer("print('inner')", module="inner")
+    job = submit(
+        """
+        import os
+        from mlhelpers import jobs
+        for n in range(2):
+            jobs.run(jobs.JobSpec(f"inner_{n}", "trainer.inner", package_path=os.environ["OWN_PACKAGE"]))
+        """,
+        "outer",
+        env={"OWN_PACKAGE": str(write_trainer("", module="other"))},
+    )
+    behind = submit("print('done')", "behind")
+
+    assert JobState.SUCCEEDED is job.wait(20)
+    assert JobState.SUCCEEDED is behind.wait(20)
+    assert jobs.attach("inner_1").log() == "inner\n"
+    assert behind.describe()["startTime"] >= job.describe()["endTime"]

@@ -49,6 +49,7 @@ def test_a_replica_that_fails_is_started_again_and_the_job_succeeds(submit: Subm
     ]
     replica = job.describe()["localOutput"]["replicas"][0]
     assert (replica["restarts"], replica["exitCode"]) == (2, 0)
+    assert job.progress == {"restarts": 2}
 
 
 def test_a_replica_that_is_killed_is_started_again(submit: Submit, until: Until) -> None:

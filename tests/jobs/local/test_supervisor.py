@@ -5,10 +5,8 @@ from __future__ import annotations
 import itertools
 import json
 import os
-import random
 import resource
 import shutil
-import signal
 import sqlite3
 import subprocess
 import sys
@@ -156,23 +154,6 @@ def test_a_job_whose_folder_is_removed_is_stopped_and_says_so(submit: Submit, un
 
     assert JobState.FAILED is job.state
     assert "folder was removed" in job.describe()["errorMessage"]
-
-
-@pytest.mark.parametrize("seed", range(4))
-def test_whoever_is_killed_at_whatever_moment_the_end_is_told(
-    submit: Submit, until: Until, no_process_is_left: Callable[[], list], seed: int
-) -> None:
-    pick = random.Random(seed)
-    job = submit(_WITH_CHILDREN)
-    time.sleep(pick.uniform(0, 0.25))
-
-    for process in pick.sample(no_process_is_left(), k=1) if no_process_is_left() else []:
-        process.send_signal(signal.SIGKILL)
-    if not job.state.is_final:
-        job.cancel()
-
-    until(lambda: job.state.is_final, seconds=5)
-    until(lambda: no_process_is_left() == [], seconds=2)
 
 
 def test_an_end_that_the_store_has_no_room_for_is_told_all_the_same(submit: Submit, until: Until, home: Path) -> None:
