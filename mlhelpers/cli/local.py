@@ -3,17 +3,25 @@
 from __future__ import annotations
 
 import sys
+from typing import Any
 
 import click
 
-from mlhelpers.cli.jobs import TrainerCommand
+from mlhelpers.cli.output import format_option
+from mlhelpers.cli.predict import instance_options, predict_with, read_given
+from mlhelpers.cli.trainer_command import TrainerCommand
+from mlhelpers.errors import UsageError
 
 __all__ = ["local"]
+
+# role in TF_CONFIG's words -> how many there are with --distributed where nothing is said
+_COUNTS = {"ps": 2, "worker": 2, "evaluator": 0}
+_START_PORT = 27182
 
 
 @click.group()
 def local() -> None:
-    """Run a trainer in the foreground, on this machine.
+    """Train or predict in the foreground, on this machine.
 
     \b
     Example:
@@ -25,18 +33,73 @@ def local() -> None:
 @click.option("--module-name", required=True, help="The trainer's module, for instance trainer.task.")
 @click.option("--package-path", help="Folder of your own package; the trainer runs in the folder that holds it.")
 @click.option("--job-dir", help="Folder or gs:// address for results; handed on as the last argument.")
+@click.option("--distributed", is_flag=True, help="Start a cluster: a chief, and the replicas below, a process each.")
+@click.option("--parameter-server-count", "ps", type=click.IntRange(0), help="With --distributed.  [default: 2]")
+@click.option("--worker-count", "worker", type=click.IntRange(0), help="With --distributed.  [default: 2]")
+@click.option("--evaluator-count", "evaluator", type=click.IntRange(0), help="With --distributed.  [default: 0]")
+@click.option(
+    "--start-port",
+    type=click.IntRange(1024, 65535),
+    help=f"The first of the cluster's ports, one for each replica.  [default: {_START_PORT}]",
+)
 @click.argument("user_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- USER_ARGS...]")
-def train(module_name: str, package_path: str | None, job_dir: str | None, user_args: tuple[str, ...]) -> None:
+def train(
+    module_name: str,
+    package_path: str | None,
+    job_dir: str | None,
+    distributed: bool,
+    start_port: int | None,
+    user_args: tuple[str, ...],
+    **given: int | None,
+) -> None:
     """Run a trainer here and wait for it; what follows -- goes to the trainer.
 
     The exit code is the trainer's. Ctrl-C ends the trainer and all it started.
 
     \b
-    Example:
+    Examples:
       mlhelpers local train --module-name trainer.task --package-path trainer --job-dir out -- --train_steps 200
+      mlhelpers local train --module-name mlhelpers.trainers.mnist --distributed --worker-count 1 \\
+          --parameter-server-count 0 -- --data_dir data/runs/mnist --output_dir data/runs/two
     """
     from mlhelpers.jobs.local.foreground import run_foreground
     from mlhelpers.jobs.spec import JobSpec
 
+    counts = None
+    if distributed:
+        asked = {role: default if given[role] is None else int(given[role] or 0) for role, default in _COUNTS.items()}
+        counts = {"chief": 1} | {role: count for role, count in asked.items() if count}
+    elif start_port is not None or any(count is not None for count in given.values()):
+        click.echo("Counts and --start-port are for --distributed; without it one process trains.", err=True)
     spec = JobSpec("local", module_name, user_args, package_path=package_path, job_dir=job_dir)
-    sys.exit(run_foreground(spec))
+    sys.exit(run_foreground(spec, counts, start_port or _START_PORT))
+
+
+@local.command()
+@click.option("--model-dir", required=True, metavar="FOLDER", help="The folder that a trainer exported, or gs://….")
+@instance_options
+@click.option(
+    "--framework",
+    type=click.Choice(["tensorflow", "scikit-learn", "xgboost"], case_sensitive=False),
+    default="tensorflow",
+    show_default=True,
+    help="What the model was made with.",
+)
+@format_option()
+def predict(model_dir: str, framework: str, output_format: str, **given: Any) -> None:
+    """Predict with an exported model in this process, without a model's name or a server.
+
+    The output is that of `mlhelpers predict`: objects as a table with sorted columns, anything else as JSON.
+
+    \b
+    Example:
+      mlhelpers data request mnist -o request.json
+      mlhelpers local predict --model-dir output/export/Servo --json-instances request.json
+    """
+    from mlhelpers import serving
+    from mlhelpers.serving import exports
+
+    if framework != "tensorflow":
+        raise UsageError(f"Models of {framework} cannot be loaded yet; --framework tensorflow can.")
+    instances, signature_name = read_given(**given)
+    predict_with(serving.load(exports.find_export(model_dir)), instances, signature_name, output_format)

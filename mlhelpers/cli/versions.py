@@ -29,7 +29,8 @@ def versions() -> None:
 @_model_option
 @click.option("--origin", required=True, metavar="FOLDER", help="The export folder, or gs://bucket/path.")
 @click.option("--description", default="", help="What is special about this version.")
-def create(version: str, model: str, origin: str, description: str) -> None:
+@format_option()
+def create(version: str, model: str, origin: str, description: str, output_format: str) -> None:
     """Copy an export into the store; a model's first version becomes its default.
 
     \b
@@ -42,7 +43,10 @@ def create(version: str, model: str, origin: str, description: str) -> None:
     made = ModelStore().create_version(model, version, origin, description=description)
     if Path(made.origin) != local_path(origin).absolute().resolve():
         click.echo(f"Took the newest export: {made.origin}", err=True)
-    click.echo(f"Created the version {made.name} of {model}{', its default' if made.is_default else ''}.")
+    if output_format == "table":
+        click.echo(f"Created the version {made.name} of {model}{', its default' if made.is_default else ''}.")
+    else:
+        echo_resource(made.describe(), output_format)
 
 
 @versions.command("list")
@@ -66,7 +70,8 @@ def list_versions(model: str, output_format: str) -> None:
 @versions.command("set-default")
 @click.argument("version")
 @_model_option
-def set_default(version: str, model: str) -> None:
+@format_option()
+def set_default(version: str, model: str, output_format: str) -> None:
     """Let a version answer where none is named.
 
     \b
@@ -76,7 +81,10 @@ def set_default(version: str, model: str) -> None:
     from mlhelpers.serving import ModelStore
 
     ModelStore().set_default(model, version)
-    click.echo(f"{version} is now the default version of {model}.")
+    if output_format == "table":
+        click.echo(f"{version} is now the default version of {model}.")
+    else:
+        echo_resource(ModelStore().describe(model, version), output_format)
 
 
 @versions.command()

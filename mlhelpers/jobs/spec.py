@@ -14,6 +14,7 @@ __all__ = ["MAX_RUNNING_S", "SCALE_TIERS", "JobSpec", "Pool", "Tier"]
 
 MAX_RUNNING_S = 604800.0  # seven days, as on the service
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
+_VERSION = re.compile(r"\d+\.\d+")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 
 
@@ -156,6 +157,8 @@ class JobSpec:
             if value is not None:
                 object.__setattr__(self, name, os.fspath(value))
         _check_numbers(self)
+        _check_versions(self)
+        _check_packages(self.packages)
         _check_machines(self)
 
     @property
@@ -183,6 +186,29 @@ def _check_numbers(spec: JobSpec) -> None:
     for name in ("max_restarts", "max_retries"):
         if getattr(spec, name) < 0:
             raise UsageError(f"{name}={getattr(spec, name)!r} is negative. Give 0 for none, 1 for one, …")
+
+
+def _check_versions(spec: JobSpec) -> None:
+    versions = {"runtime": (spec.runtime_version, "1.14"), "Python": (spec.python_version, "3.7")}
+    for name, (version, example) in versions.items():
+        if version is not None and not _VERSION.fullmatch(version):
+            raise UsageError(
+                f"{version!r} is no {name} version. Write two numbers with a dot, for instance {example}; it is noted, "
+                "and what is installed here runs."
+            )
+
+
+def _check_packages(packages: Sequence[str | os.PathLike[str]]) -> None:
+    seen: dict[str, str] = {}
+    for path in packages:
+        package = os.fspath(path)
+        name = package.rstrip("/").rpartition("/")[2]
+        if name in seen:
+            raise UsageError(
+                f"Two packages have the file name {name!r}: {seen[name]} and {package}. One would take the other's "
+                "place: rename one, or give it once."
+            )
+        seen[name] = package
 
 
 def _check_machines(spec: JobSpec) -> None:

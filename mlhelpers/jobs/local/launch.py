@@ -36,8 +36,14 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
         folder: The folder that the job will have.
 
     Raises:
-        UsageError: The package or the module is not there, or the package cannot be built.
+        UsageError: The package or the module is not there, the package cannot be built, or the job is to
+            be tuned.
     """
+    if "hyperparameters" in spec.cloud:
+        raise UsageError(
+            "The job has hyperparameters to tune, and tuning is not available on this machine yet. Take the field "
+            "hyperparameters out of the config file to train once."
+        )
     cluster = cluster_of(spec, this_machine())
     code = check_code(spec)
     job_dir = None if spec.job_dir is None else str(spec.job_dir)

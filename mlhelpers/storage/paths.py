@@ -1,7 +1,4 @@
-"""Files alike wherever they are: `gs://bucket/path` stands for a folder of the local store.
-
-May import `errors` and `settings`.
-"""
+"""Addresses as paths, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -15,8 +12,9 @@ from pathlib import Path
 from mlhelpers.errors import DataError, UsageError
 from mlhelpers.settings import current
 
-__all__ = ["bucket_path", "local_path", "write_aside"]
+__all__ = ["bucket_path", "is_aside", "local_path", "write_aside"]
 
+_ASIDE = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
 
 
@@ -58,6 +56,11 @@ def bucket_path(bucket: str) -> Path:
     if "/" in bucket or bucket.startswith((".", "~")) or Path(bucket).is_dir():
         return local_path(bucket)
     return local_path(f"gs://{bucket}")
+
+
+def is_aside(name: str) -> bool:
+    """Tell whether a file's name is that of one which `write_aside` is writing, or left when it was killed."""
+    return _ASIDE.fullmatch(name) is not None
 
 
 @contextmanager
