@@ -113,3 +113,12 @@ def test_wrong_words_are_refused(
     assert run(*words) == code
     assert message in " ".join(capsys.readouterr().err.split("\n"))
     assert Path("one.txt").exists()
+
+
+def test_what_gsutil_took_is_taken(home: Path) -> None:
+    assert run("mb", "-c", "regional", "-l", "us-central1", "gs://old-words") == 0
+    assert (home / "buckets" / "old-words").is_dir()
+
+    assert run("-m", "rm", "-rf", "gs://old-words/nothing", "gs://old-words") == 0
+    assert not (home / "buckets" / "old-words").exists()
+    assert run("rm", "-r", "gs://old-words/nothing") == 1
