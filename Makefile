@@ -38,9 +38,10 @@ lock: ready  ## pin every package again, for Python 3.11 to 3.13, with hashes (U
 	  --generate-hashes --no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.lock
 	@echo "requirements.lock holds $$(grep -c '==' requirements.lock) packages. The next make installs what changed."
 
-bench: ready  ## measure side by side with plain Keras, PyTorch and pandas, each in its own environment (long)
+bench: ready  ## measure side by side with plain Keras, PyTorch and pandas, and jobs beside doing it by hand (long)
 	$(BIN)/python tests/benchmarks/run.py
 	$(BIN)/python tests/benchmarks/babyweight_csv.py --births 2000000
+	$(BIN)/python tests/benchmarks/local_jobs.py
 
 soak: ready  ## the long campaigns; make test holds a short sample of them
 	@$(BIN)/python -m pytest -m soak --timeout 0 --durations 0; code=$$?; \

@@ -19,6 +19,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "PredictionError",
+    "ReplicaError",
     "UsageError",
     "unknown_name",
 ]
@@ -46,6 +47,10 @@ class MissingExtraError(MLHelpersError, ImportError):
 
 class JobError(MLHelpersError):
     """A job that failed, does not exist, or cannot be started."""
+
+
+class ReplicaError(MLHelpersError):
+    """Another replica of the same cluster is gone, or did not come: all started again go on together."""
 
 
 class ModelError(MLHelpersError):

@@ -23,7 +23,7 @@ _MAY_IMPORT = {
     "frameworks": {"errors"},
     "datasets": _FLOOR,
     "trainers": _FLOOR | {"datasets", "frameworks"},
-    "jobs": _FLOOR,
+    "jobs": _FLOOR | {"board", "plots"},  # for how a job shows itself, inside functions
     "tuning": _FLOOR | {"jobs"},
     "serving": _FLOOR | {"frameworks"},
     "plots": {"errors"},
@@ -51,7 +51,7 @@ _AT_HOME = {
     "google.auth": ("storage", "jobs/vertex.py", "serving/vertex.py", "emulator"),
     "google.api_core": ("storage", "jobs/vertex.py", "serving/vertex.py", "emulator"),
     "ipycanvas": ("widget",),
-    "ipywidgets": ("widget",),
+    "ipywidgets": ("widget", "jobs/view"),
     "matplotlib": ("plots", "plots.py"),
     "uvicorn": ("serving", "emulator", "detection"),
 }

@@ -118,6 +118,10 @@ class Backend(ABC):
         """Ask the job to end; nothing happens to one that is over or being cancelled."""
 
     @abstractmethod
+    def relabel(self, name: str, labels: Mapping[str, str | None], clear: bool) -> None:
+        """Change labels: set those with a value, take away those with None, and before that all if `clear`."""
+
+    @abstractmethod
     def list(self, limit: int | None) -> list[dict[str, Any]]:
         """Return short rows of the jobs, newest first."""
 

@@ -2,18 +2,25 @@
 
 from __future__ import annotations
 
-import html
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlhelpers.errors import JobError
+from mlhelpers.errors import JobError, MLHelpersError
 from mlhelpers.jobs.base import Backend, JobState, LogEntry
+from mlhelpers.jobs.lines import last_lines
+from mlhelpers.jobs.spec import checked_labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from mlhelpers.board import Board
 
 __all__ = ["Job"]
 
 _POLL_S = 0.05
+_TAIL_BYTES = 8192
 
 
 class Job:
@@ -105,6 +112,20 @@ class Job:
             piece, end = self._backend.log(self._name, end, task)
         return b"".join(pieces).decode(errors="replace")
 
+    def tail(self, lines: int = 20, task: str | None = None) -> list[str]:
+        """Return the last lines of one replica's log as a terminal would show them, without empty ones.
+
+        Reads a few kilobytes, whatever the log's size.
+
+        Args:
+            lines: How many at most; each is cut after 300 characters.
+            task: Which replica, one of `tasks`; the first where None.
+
+        Raises:
+            UsageError: There is no such task.
+        """
+        return last_lines(self._backend.log(self._name, -_TAIL_BYTES, task)[0], lines)
+
     def follow(self, task: str | None = None) -> Iterator[LogEntry]:
         """Yield the log's lines, waiting for new ones until the job is over.
 
@@ -131,9 +152,61 @@ class Job:
         """Ask the job to end, children and all; returns at once. Twice is fine, and a finished job stays finished."""
         self._backend.cancel(self._name)
 
+    def relabel(self, labels: Mapping[str, str | None], clear: bool = False) -> None:
+        """Change the job's labels, also when it is over.
+
+        Args:
+            labels: Key -> value to set, or None to take the label away; one that is not there is no error.
+            clear: Take all labels away first.
+
+        Raises:
+            UsageError: A key or value is not of the form that labels have.
+        """
+        checked_labels({key: value for key, value in labels.items() if value is not None})
+        self._backend.relabel(self._name, labels, clear)
+
     def describe(self) -> dict[str, Any]:
         """Return the job as plain data: jobId, state, createTime, …, trainingInput, errorMessage where it failed."""
         return self._backend.describe(self._name)
+
+    def plot(self, metric: str | None = None, *, ax: Axes | None = None) -> list[Axes]:
+        """Draw what the trainer has reported so far: each metric over the steps, training and validation.
+
+        Reads TensorBoard's event files in the job dir and in every folder that the arguments name, and where there are
+        none the metric file of hyperparameter tuning; any trainer's, also while it runs.
+
+        Args:
+            metric: Draw this one alone; "loss" and five others at most where None.
+            ax: Axes to draw one metric on, "loss" or the first where none is named; a new figure where None.
+
+        Returns:
+            The axes, one for each metric.
+
+        Raises:
+            JobError: Nothing was reported yet.
+            UsageError: There is no such metric.
+        """
+        from mlhelpers import plots
+        from mlhelpers.jobs.curves import chosen_curves, read_curves
+
+        curves = read_curves(self.describe())
+        if ax is not None and metric is None:
+            metric = next(iter(curves))
+        return plots.metric_curves(chosen_curves(curves, metric), title=self._name, ax=ax)
+
+    def tensorboard(self, height: int = 560) -> Board:
+        """Open TensorBoard on the folder to which the trainer reports; it also shows what comes later.
+
+        Args:
+            height: Of the frame in the notebook, in pixels.
+
+        Raises:
+            JobError: Nothing was reported yet, and the job has no job dir.
+        """
+        from mlhelpers import board
+        from mlhelpers.jobs.curves import log_folder
+
+        return board.show(log_folder(self.describe()), height)
 
     def hints(self) -> dict[str, str]:
         """Return the commands with which to follow, describe and cancel this job."""
@@ -148,13 +221,21 @@ class Job:
         return "\n".join([f"Job {head}", *(f"  {line}" for line in rest)])
 
     def _repr_html_(self) -> str:
-        head, *rest = (html.escape(line) for line in self._summary())
-        return f"<div><b>Job {head}</b><pre style='margin:0.3em 0'>{'<br>'.join(rest)}</pre></div>"
+        from mlhelpers.jobs.view import panel_html, take_snapshot
+
+        return panel_html(take_snapshot(self))
+
+    def _ipython_display_(self) -> None:
+        """Show the job live in a notebook; elsewhere leave the showing to `__repr__`."""
+        from mlhelpers.jobs.view import show
+
+        if show(self) is None:
+            raise NotImplementedError  # which tells IPython to take the next form
 
     def _summary(self) -> list[str]:
         try:
             resource = self.describe()
-        except JobError as error:
+        except (MLHelpersError, OSError) as error:
             return [self.handle, str(error)]
         state = JobState(resource["state"])
         lines = [f"{self.handle}  {state}  {_elapsed(resource)}".rstrip()]

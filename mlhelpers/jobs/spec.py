@@ -10,7 +10,7 @@ from typing import Any
 
 from mlhelpers.errors import UsageError, unknown_name
 
-__all__ = ["MAX_RUNNING_S", "SCALE_TIERS", "JobSpec", "Pool", "Tier"]
+__all__ = ["MAX_RUNNING_S", "SCALE_TIERS", "JobSpec", "Pool", "Tier", "checked_labels"]
 
 MAX_RUNNING_S = 604800.0  # seven days, as on the service
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
@@ -150,7 +150,7 @@ class JobSpec:
         object.__setattr__(self, "scale_tier", tier)
         object.__setattr__(self, "args", _words(self.args))
         object.__setattr__(self, "env", _text_mapping("env", self.env))
-        object.__setattr__(self, "labels", _labels(self.labels))
+        object.__setattr__(self, "labels", checked_labels(self.labels))
         object.__setattr__(self, "packages", tuple(os.fspath(package) for package in self.packages))
         for name in ("package_path", "job_dir"):
             value = getattr(self, name)
@@ -275,7 +275,12 @@ def _text_mapping(what: str, mapping: Mapping[str, str]) -> dict[str, str]:
     return dict(mapping)
 
 
-def _labels(labels: Mapping[str, str]) -> dict[str, str]:
+def checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
+    """Return labels as they are, if the service would take them.
+
+    Raises:
+        UsageError: A key or a value is no text of the form that labels have.
+    """
     for key, value in labels.items():
         if not _LABEL.fullmatch(str(key)) or (value and not _LABEL.fullmatch(str(value))):
             raise UsageError(

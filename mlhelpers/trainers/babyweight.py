@@ -90,7 +90,8 @@ def train(hyperparameters: Hyperparameters) -> Path:
         UsageError: No data or output folder named, a batch larger than the data, a folder of a run with other
             settings, or a TF_CONFIG that does not do.
         DataError: Shards missing or damaged, or a folder that cannot be written.
-        MLHelpersError: The loss stopped being a number, or another process is gone.
+        MLHelpersError: The loss stopped being a number.
+        ReplicaError: Another process of the cluster is gone.
     """
     settings, cluster = hyperparameters, read_cluster()
     rows = cluster.rows(settings.batch_size, "--batch_size")

@@ -10,7 +10,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlhelpers.errors import DataError, MLHelpersError, UsageError
+from mlhelpers.errors import DataError, MLHelpersError, ReplicaError, UsageError
 from mlhelpers.storage import local_path, write_aside
 from mlhelpers.trainers.cluster import read_cluster
 from mlhelpers.trainers.flags import parse
@@ -18,6 +18,7 @@ from mlhelpers.trainers.reporting import Reporter
 
 __all__ = ["claim_folder", "finish", "leave_to_chief", "main", "output_folder", "write_json"]
 
+_FAILED_FOR_GOOD = 65
 _T = TypeVar("_T")
 
 
@@ -28,9 +29,11 @@ def main(
     argv: Sequence[str] | None = None,
     shares: bool = True,
 ) -> None:
-    """Run a trainer as a command and exit with its code: 0 done, 1 it failed, 2 it was asked wrongly.
+    """Run a trainer as a command and exit with its code.
 
-    A replica that TF_CONFIG gives nothing to do, such as a parameter server, says so and exits with 0.
+    0: done, also by a replica that TF_CONFIG gives nothing to do, such as a parameter server, which says so. 2: asked
+    wrongly. 65 (EX_DATAERR of sysexits.h): it failed, and would again, so that a job does not start it once more.
+    1: another replica is gone, and starting again mends that.
 
     Args:
         hyperparameters: The dataclass that the flags come from.
@@ -47,8 +50,10 @@ def main(
         train(settings)
     except UsageError as error:
         _fail(module, error, 2)
-    except MLHelpersError as error:
+    except ReplicaError as error:
         _fail(module, error, 1)
+    except MLHelpersError as error:
+        _fail(module, error, _FAILED_FOR_GOOD)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)

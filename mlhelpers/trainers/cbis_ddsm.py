@@ -105,7 +105,8 @@ def train(hyperparameters: Hyperparameters) -> Path:
             settings, a Keras backend other than TensorFlow and JAX, or a TF_CONFIG that does not do.
         DataError: Pictures missing or damaged, or a folder that cannot be written.
         MissingExtraError: The Keras backend is not installed.
-        MLHelpersError: The loss stopped being a number, or another process is gone.
+        MLHelpersError: The loss stopped being a number.
+        ReplicaError: Another process of the cluster is gone.
     """
     settings = resolve(hyperparameters)
     if not (settings.model_dir or settings.job_dir):

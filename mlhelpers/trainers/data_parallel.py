@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from mlhelpers.errors import MLHelpersError, UsageError
+from mlhelpers.errors import ReplicaError, UsageError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.cluster import Cluster, Rows
 
@@ -36,7 +36,7 @@ class Workers:
 
     Raises:
         UsageError: This process has used TensorFlow before.
-        MLHelpersError: The others did not come.
+        ReplicaError: The others did not come.
     """
 
     def __init__(self, cluster: Cluster) -> None:
@@ -80,7 +80,7 @@ class Workers:
         """Return the chief's value, in every process; each has to call it at the same point.
 
         Raises:
-            MLHelpersError: Another process is gone.
+            ReplicaError: Another process is gone.
         """
         if self._strategy is None:
             return value
@@ -92,7 +92,7 @@ class Workers:
         """Give Keras variables the chief's values; each process has to call it with its own ones, in the same order.
 
         Raises:
-            MLHelpersError: Another process is gone.
+            ReplicaError: Another process is gone.
         """
         if self._strategy is None:
             return
@@ -110,7 +110,7 @@ class Workers:
         """Turn what TensorFlow says when another process is gone into a sentence.
 
         Raises:
-            MLHelpersError: Another process is gone.
+            ReplicaError: Another process is gone.
         """
         if self._strategy is None:
             yield
@@ -121,7 +121,7 @@ class Workers:
             yield
         except gone as error:
             reason = next((line for line in str(error).splitlines() if "abort" in line or "unhealthy" in line), error)
-            raise MLHelpersError(
+            raise ReplicaError(
                 f"{self.cluster.label}Another process of the cluster is gone, and training cannot go on without it. "
                 f"Start all {self.cluster.size} again with the same command and TF_CONFIG: they go on from the last "
                 f"checkpoint. TensorFlow says: {str(reason)[:300]}"
@@ -144,7 +144,7 @@ def join(cluster: Cluster) -> Iterator[Workers]:
 
     Raises:
         UsageError: This process has used TensorFlow before.
-        MLHelpersError: The others did not come, or one of them died.
+        ReplicaError: The others did not come, or one of them died.
     """
     workers = Workers(cluster)
     yield workers
@@ -153,7 +153,7 @@ def join(cluster: Cluster) -> Iterator[Workers]:
     workers.from_chief(0.0)
     try:  # whoever comes here knows that the chief is through; the second time lets the others learn it, too
         workers.from_chief(0.0)
-    except MLHelpersError:
+    except ReplicaError:
         return
 
 
@@ -220,7 +220,7 @@ def _connect(tf: Any, cluster: Cluster) -> Any:
     try:
         return tf.distribute.MultiWorkerMirroredStrategy(resolver, options)
     except tf.errors.OpError as error:
-        raise MLHelpersError(
+        raise ReplicaError(
             f"{cluster.label}The processes of the cluster, {', '.join(cluster.addresses)}, did not come together in "
             f"{_REGISTER_S} seconds, or {cluster.addresses[cluster.rank]} is not free here. Start all of them, with "
             f"the same cluster in TF_CONFIG. TensorFlow says: {str(error).splitlines()[0][:300]}"

@@ -75,7 +75,8 @@ def fit(
         The reporter, still open: `seconds` holds the training time, and later results go through it.
 
     Raises:
-        MLHelpersError: The loss is no longer a number, or another process is gone.
+        MLHelpersError: The loss is no longer a number.
+        ReplicaError: Another process of the cluster is gone.
         DataError: A checkpoint does not fit, or cannot be written.
     """
     task.model.optimizer.build(task.model.trainable_variables)

@@ -101,7 +101,8 @@ def train(hyperparameters: Hyperparameters) -> Path:
     Raises:
         UsageError: No output folder, one that holds a run with other settings, or a TF_CONFIG that does not do.
         DataError: Records missing or damaged, or a folder that cannot be written.
-        MLHelpersError: The loss stopped being a number, or another process is gone.
+        MLHelpersError: The loss stopped being a number.
+        ReplicaError: Another process of the cluster is gone.
     """
     settings = resolve(hyperparameters)
     cluster = read_cluster()

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import json
+import os
+import pty
+import struct
+import subprocess
+import sys
+import termios
 from pathlib import Path
 
 import pytest
 import yaml
 
+from mlhelpers import storage
 from mlhelpers.cli import main
 
 
@@ -122,3 +130,21 @@ def test_what_gsutil_took_is_taken(home: Path) -> None:
     assert run("-m", "rm", "-rf", "gs://old-words/nothing", "gs://old-words") == 0
     assert not (home / "buckets" / "old-words").exists()
     assert run("rm", "-r", "gs://old-words/nothing") == 1
+
+
+def test_a_copy_of_many_files_shows_its_progress_at_a_terminal(bucket: Path) -> None:
+    for number in range(12):
+        Path(f"{number}.csv").write_text("")
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, 80, 0, 0))
+    root = str(Path(storage.__file__).parents[2])
+    env = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ["PYTHONPATH"]])}
+    command = [sys.executable, "-m", "mlhelpers.cli", "storage", "cp", "*.csv", "gs://my-bucket"]
+
+    subprocess.run(command, env=env, stderr=theirs, check=True, timeout=60)
+
+    os.close(theirs)
+    shown = os.read(ours, 1 << 16).decode()
+    os.close(ours)
+    assert "12/12" in shown
+    assert "Copied 12 files to gs://my-bucket" in shown

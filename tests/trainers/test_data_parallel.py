@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import json
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -17,13 +18,13 @@ from typing import IO
 import numpy as np
 import pytest
 
-from mlhelpers import datasets
+from mlhelpers import datasets, jobs
 from mlhelpers.datasets.cbis_ddsm import phantoms
 from mlhelpers.datasets.cbis_ddsm.pictures import write_png
 from mlhelpers.errors import UsageError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers import cbis_ddsm, data_parallel
-from mlhelpers.trainers.cluster import Rows
+from mlhelpers.trainers.cluster import Rows, read_cluster
 
 pytestmark = pytest.mark.timeout(900)  # three TensorFlow processes on a busy machine of two cores take their time
 
@@ -52,13 +53,6 @@ class Replica:
 
     def wait(self, seconds: float = 500) -> int:
         return self.process.wait(seconds)
-
-    def wait_for(self, words: str, seconds: float = 120) -> None:
-        until = time.monotonic() + seconds
-        while words not in self.out:
-            assert self.process.poll() is None, self.out
-            assert time.monotonic() < until, f"{words!r} did not come: {self.out}"
-            time.sleep(0.1)
 
 
 class Replicas:
@@ -179,66 +173,33 @@ def test_every_process_says_where_it_is_and_only_workers_say_who_they_are(pair: 
     assert [(each["step"], each["phase"]) for each in progress] == [(pair.steps, "done"), (pair.steps, "waiting")]
 
 
-FLAGS = "-m mlhelpers.trainers.babyweight --data_dir={data} --batch_size=500 --save_checkpoints_secs=0"
-
-
-@dataclass
-class Crash:
-    """One replica of two is killed, and all are started again."""
-
-    left: Replica
-    seconds: float
-    code: int
-    alone: Replica
-    chief: Replica
-    worker: Replica
-    codes: list[int]
-
-
-@pytest.fixture(scope="module")
-def crash(replicas: Replicas) -> Crash:
-    data = replicas.place / "data"
-    datasets.prepare("babyweight", data)
-    ports = [f"127.0.0.1:{port}" for port in free_ports(4)]
-
-    def start(name: str, addresses: list[str], role: str, examples: int) -> Replica:
-        config = {"cluster": {"chief": addresses[:1], "worker": addresses[1:]}, "task": {"type": role, "index": 0}}
-        words = FLAGS.format(data=data).split()
-        folder = "run" if role == "chief" else "none"  # a worker does not look into the folder
-        more = [f"--train_examples={examples}", f"--output_dir={replicas.place / folder}"]
-        return replicas.start(name, [*words, *more], config)
-
-    chief, worker = (start(f"first-{role}", ports[:2], role, 200) for role in ("chief", "worker"))
-    checkpoints = replicas.place / "run" / "checkpoints"
-    until = time.monotonic() + 120
-    while not list(checkpoints.glob("ckpt-*.index")):
-        assert time.monotonic() < until, chief.out + worker.out
+@pytest.mark.slow
+def test_a_job_whose_worker_is_killed_goes_on_from_the_last_checkpoint(home: Path, tmp_path: Path) -> None:
+    """The engine starts the worker again, the chief learns that the old one is gone and is started again, too."""
+    datasets.prepare("babyweight", tmp_path / "data")
+    flags = {"data_dir": tmp_path / "data", "output_dir": tmp_path / "run", "train_examples": 200, "batch_size": 500}
+    machines = {"scale_tier": "CUSTOM", "master": jobs.Pool("m"), "workers": jobs.Pool("m", 1)}
+    flags["save_checkpoints_secs"] = 0
+    job = jobs.submit(jobs.JobSpec("crash", "mlhelpers.trainers.babyweight", args=flags, **machines))
+    until = time.monotonic() + 300
+    while not list((tmp_path / "run" / "checkpoints").glob("ckpt-*.index")):
+        assert time.monotonic() < until, job.log()
         time.sleep(0.05)
-    worker.process.kill()
-    began = time.monotonic()
-    code = chief.wait(120)
-    seconds = time.monotonic() - began
-    again = [start(f"second-{role}", ports[2:], role, 200) for role in ("chief", "worker")]
-    codes = [replica.wait() for replica in again]
-    return Crash(chief, seconds, code, worker, *again, codes)
 
+    pids = {replica["task"]: replica["pid"] for replica in job.describe()["localOutput"]["replicas"]}
+    os.kill(pids["worker-replica-0"], signal.SIGKILL)
 
-@pytest.mark.slow
-def test_when_a_worker_is_killed_the_chief_ends_with_a_sentence(crash: Crash) -> None:
-    assert crash.code == 1
-    assert crash.seconds < 30
-    last = [line for line in crash.left.out.splitlines() if line.startswith("mlhelpers.trainers.babyweight: ")][-1]
-    assert "Another process of the cluster is gone" in last
-    assert "Start all 2 again" in last
-    assert "Traceback" not in crash.left.out
-
-
-@pytest.mark.slow
-def test_all_started_again_go_on_from_the_last_checkpoint(crash: Crash) -> None:
-    assert crash.codes == [0, 0], crash.chief.out + crash.worker.out
-    assert "going on from the checkpoint at step " in crash.chief.out
-    assert "worker 2 of 2: going on from the checkpoint at step " in crash.worker.out
-    assert "after 400 steps" in crash.chief.out
+    assert job.wait(500, progress=False) is jobs.JobState.SUCCEEDED
+    chief, worker = job.log(), job.log(task="worker-replica-0")
+    assert "Another process of the cluster is gone" in chief
+    assert "Start all 2 again" in chief
+    assert "Traceback" not in chief
+    assert "going on from the checkpoint at step " in chief
+    assert "worker 2 of 2: going on from the checkpoint at step " in worker
+    assert "after 400 steps" in chief
+    told = job.log(task="service")
+    assert "worker-replica-0 was ended by the signal SIGKILL; it is started again (1 of 5)" in told
+    assert "master-replica-0 exited with code 1; it is started again (1 of 5)" in told
 
 
 TWO = {"chief": ["127.0.0.1:1"], "worker": ["127.0.0.1:2"], "ps": ["127.0.0.1:3"]}
@@ -299,30 +260,34 @@ def test_jax_does_not_share_and_says_what_to_do(monkeypatch: pytest.MonkeyPatch)
 
 
 LONELY = """
-from mlhelpers.errors import MLHelpersError
-from mlhelpers.frameworks import import_tensorflow
+from mlhelpers.errors import ReplicaError
 from mlhelpers.trainers import data_parallel
 from mlhelpers.trainers.cluster import read_cluster
 
 data_parallel._REGISTER_S = 3
-if {used}:
-    import_tensorflow().constant(1) + 1
 try:
     data_parallel.Workers(read_cluster())
-except MLHelpersError as error:
-    print(type(error).__name__, error)
+except ReplicaError as error:
+    print(error)
 """
 
 
 @pytest.mark.slow
-def test_who_cannot_join_is_told_why(replicas: Replicas) -> None:
+def test_who_waits_for_the_others_in_vain_is_told_why(replicas: Replicas) -> None:
     first, second = (f"127.0.0.1:{port}" for port in free_ports(2))
     config = {"cluster": {"chief": [first], "worker": [second]}, "task": {"type": "worker", "index": 0}}
-    alone, late = (replicas.start(f"lonely-{used}", ["-c", LONELY.format(used=used)], config) for used in (False, True))
+    alone = replicas.start("lonely", ["-c", LONELY], config)
 
-    assert [alone.wait(), late.wait()] == [0, 0], alone.out + late.out
-    assert f"MLHelpersError worker 2 of 2: The processes of the cluster, {first}, {second}, did not come" in alone.out
-    assert "UsageError TF_CONFIG names a cluster, but TensorFlow is in use in this process already" in late.out
+    assert alone.wait() == 0, alone.out
+    assert f"worker 2 of 2: The processes of the cluster, {first}, {second}, did not come together" in alone.out
+
+
+def test_a_process_that_has_used_tensorflow_cannot_join(monkeypatch: pytest.MonkeyPatch) -> None:
+    import_tensorflow().constant(1) + 1
+    monkeypatch.setenv("TF_CONFIG", json.dumps({"cluster": TWO, "task": {"type": "worker", "index": 0}}))
+
+    with pytest.raises(UsageError, match="TF_CONFIG names a cluster, but TensorFlow is in use in this process already"):
+        data_parallel.Workers(read_cluster())
 
 
 @pytest.mark.slow

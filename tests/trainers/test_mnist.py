@@ -202,7 +202,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_no_half_export(small_mnist
 
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
 
-    assert done.returncode == 1
+    assert done.returncode == 65
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "run").glob("export/*/*"))

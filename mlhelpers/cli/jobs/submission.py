@@ -152,10 +152,10 @@ def training(
     click.echo(f"Job [{job}] submitted successfully. What you can do now:", err=True)
     for what, command in submitted.hints().items():
         click.echo(f"  {what:<9} {command}", err=True)
-    local = plan.request.get("local", {})
-    for line in (_what_runs_instead(spec), local.get("note"), *local.get("notes", ())):
-        if line:
-            click.echo(line, err=True)
+    if local := plan.request.get("local"):
+        click.echo(_what_runs_instead(spec) + local["note"], err=True)
+        for note in local["notes"]:
+            click.echo(note, err=True)
     if stream_logs:
         print_log(submitted)
         if submitted.wait(progress=False) is not room.JobState.SUCCEEDED:
@@ -239,4 +239,4 @@ def _what_runs_instead(spec: JobSpec) -> str:
     for name in ("tensorflow-cpu", "tensorflow"):
         with suppress(importlib.metadata.PackageNotFoundError):
             tensorflow = f"TensorFlow {importlib.metadata.version(name)}"
-    return f"Asked for {named}; what runs here is Python {platform.python_version()} with {tensorflow}."
+    return f"Asked for {named}; what runs here is Python {platform.python_version()} with {tensorflow}.\n"

@@ -8,6 +8,7 @@
 | logs/service.log | what the engine itself did: starts, restarts, the end |
 | progress/TASK.json | what a replica last reported |
 | launch.json | the command and its environment, until the job is over; readable by its owner alone |
+| working_folder | where the trainer was started, which relative paths in its arguments mean |
 | lock | held by the job's supervisor for as long as that lives |
 | outcome | room kept for the job's end, should the disk be full |
 | package/ | the copy of the user's package that runs |
@@ -31,7 +32,6 @@ from typing import Any
 from mlhelpers.errors import JobError, unknown_name
 from mlhelpers.jobs.base import Backend, JobState, LogEntry, Plan
 from mlhelpers.jobs.lines import LONGEST_LINE, severity, shown
-from mlhelpers.jobs.local import processes
 from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
 from mlhelpers.jobs.local.launch import fill_folder, local_plan, make_job_dir
 from mlhelpers.jobs.local.logs import PIECE, Times, log_path, read_piece, tasks_of
@@ -152,7 +152,14 @@ class LocalBackend(Backend):
             return
         self._store.move(name, "CANCELLING", _OPEN)
         if supervisor := self._row(name)["supervisor"]:
+            from mlhelpers.jobs.local import processes  # its psutil is slow to import: lists do without
+
             processes.wake(supervisor)  # it also looks by itself every second
+
+    def relabel(self, name: str, labels: Mapping[str, str | None], clear: bool) -> None:
+        """Change labels; two who change different ones at once lose neither."""
+        self._row(name)
+        self._store.relabel(name, labels, clear)
 
     def list(self, limit: int | None) -> list[dict[str, Any]]:
         """Return short rows, newest first."""
@@ -169,6 +176,7 @@ class LocalBackend(Backend):
         folder = self._folder / name
         resource["localOutput"] = {
             "folder": str(folder),
+            "workingFolder": _text(folder / "working_folder"),
             "retries": row["retries"],
             "replicas": [_replica(folder, replica) for replica in self._store.replicas(name)],
         }
@@ -231,7 +239,7 @@ def _short(row: Mapping[str, Any]) -> dict[str, Any]:
         "createTime": row["create_time"],
         "startTime": row["start_time"],
         "endTime": row["end_time"],
-        "labels": json.loads(row["labels"]),
+        "labels": json.loads(row["labels"]) if row["labels"] != "{}" else {},
     }
     return {name: value for name, value in values.items() if value is not None}
 
@@ -248,6 +256,13 @@ def _replica(folder: Path, row: Mapping[str, Any]) -> dict[str, Any]:
         "progress": _progress(folder, row["task"]) or None,
     }
     return {name: value for name, value in values.items() if value is not None}
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text()
+    except OSError:  # the folder was removed
+        return ""
 
 
 def _progress(folder: Path, task: str) -> dict[str, Any]:

@@ -115,6 +115,7 @@ def fill_folder(folder: Path, plan: Plan, token: str) -> None:
     for task in local["replicas"]:
         (folder / "metrics" / task).mkdir(parents=True)
     (folder / "progress").mkdir()
+    (folder / "working_folder").write_text(local["cwd"])
     (folder / "logs").mkdir()
     log_path(folder, next(iter(local["replicas"]))).touch()
     (folder / "outcome").write_bytes(b" " * OUTCOME_BYTES)

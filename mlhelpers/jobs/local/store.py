@@ -193,6 +193,23 @@ class Store:
         change = "UPDATE jobs SET state = 'CANCELLED', end_time = ? WHERE name = ? AND state = 'QUEUED'"
         return self._database.change(lambda database: _touched(database, change, (now(), name)))
 
+    def relabel(self, name: str, labels: Mapping[str, str | None], clear: bool) -> None:
+        """Change a job's labels in one transaction, so that two who change different ones lose neither.
+
+        Args:
+            name: The job.
+            labels: Key -> value to set, or None to take the label away.
+            clear: Whether to take all away first.
+        """
+
+        def change(database: sqlite3.Connection) -> bool:
+            found = database.execute("SELECT labels FROM jobs WHERE name = ?", (name,)).fetchone()
+            after = {**({} if clear else json.loads(found[0])), **labels}
+            text = json.dumps({key: value for key, value in after.items() if value is not None})
+            return _touched(database, "UPDATE jobs SET labels = ? WHERE name = ?", (text, name))
+
+        self._database.change(change)
+
     def finish(self, name: str, state: str, error_message: str | None, exit_code: int | None) -> bool:
         """Record the end of a job and of its replicas; nothing happens where an end is recorded already.
 

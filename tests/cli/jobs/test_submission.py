@@ -129,7 +129,7 @@ def test_a_description_serves_as_config_file(run: Run) -> None:
     assert yaml.safe_load(again)["trainingInput"] == yaml.safe_load(described)["trainingInput"]
 
 
-@pytest.mark.parametrize(("form", "word"), [("json", '"jobId": "first"'), ("table", "jobId    first")])
+@pytest.mark.parametrize(("form", "word"), [("json", '"jobId": "first"'), ("table", "jobId  first")])
 def test_the_answer_comes_in_any_format(run: Run, form: str, word: str) -> None:
     answer = run(*_SUBMIT, "--format", form)
 

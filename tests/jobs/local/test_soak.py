@@ -116,7 +116,7 @@ def _look(
             return
     job = jobs.attach("first")
     begin = time.monotonic()
-    if "supervisor" in killed and job.describe().get("startTime"):
+    if "supervisor" in killed and store.job("first")["supervisor"]:  # else it was killed while it waited for its place
         until(lambda: job.state.is_final, seconds=2)
         assert job.state in (JobState.FAILED, JobState.SUCCEEDED)  # it may have been over at that very moment
     described = job.describe()["state"]
