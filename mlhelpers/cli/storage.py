@@ -9,6 +9,7 @@ from typing import Any
 import click
 
 from mlhelpers.cli.output import echo_resource, format_option
+from mlhelpers.errors import DataError
 
 __all__ = ["storage"]
 
@@ -17,7 +18,8 @@ _WITH_BAR = 10  # files from which on a copy shows its progress
 
 
 @click.group()
-def storage() -> None:
+@click.option("-m", "is_parallel", is_flag=True, hidden=True, help="Taken because gsutil took it: copies at once.")
+def storage(is_parallel: bool) -> None:
     """Make buckets; list, copy and delete files. gs://BUCKET/… is a folder of the local store.
 
     \b
@@ -31,8 +33,9 @@ def storage() -> None:
 @storage.command()
 @click.argument("buckets", nargs=-1, required=True, metavar="gs://BUCKET...")
 @click.option("--location", "-l", help="Where in the cloud; without effect on this machine.")
+@click.option("--default-storage-class", "-c", help="In the cloud; without effect on this machine.")
 @click.option("--project", "-p", help="Whose in the cloud; without effect on this machine.")
-def mb(buckets: tuple[str, ...], location: str | None, project: str | None) -> None:
+def mb(buckets: tuple[str, ...], location: str | None, default_storage_class: str | None, project: str | None) -> None:
     """Make buckets.
 
     \b
@@ -118,8 +121,9 @@ def cp(paths: tuple[str, ...], recursive: bool) -> None:
 @storage.command()
 @click.argument("addresses", nargs=-1, required=True, metavar="gs://BUCKET/PATH...")
 @click.option("--recursive", "-r", "-R", is_flag=True, help="Delete folders and buckets with all that is in them.")
+@click.option("--force", "-f", is_flag=True, help="Pass over an address where there is nothing.")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask; nobody is asked either where stdin is no terminal.")
-def rm(addresses: tuple[str, ...], recursive: bool, yes: bool) -> None:
+def rm(addresses: tuple[str, ...], recursive: bool, force: bool, yes: bool) -> None:
     """Delete files, folders and buckets; it says first what.
 
     \b
@@ -129,7 +133,13 @@ def rm(addresses: tuple[str, ...], recursive: bool, yes: bool) -> None:
     """
     from mlhelpers import storage as room
 
-    entries = room.plan_delete(addresses, recursive)
+    entries: list[room.Entry] = []
+    for address in addresses:
+        try:
+            entries += [entry for entry in room.plan_delete([address], recursive) if entry not in entries]
+        except DataError:
+            if not force:
+                raise
     for entry in entries[:_TOLD]:
         inside = f" with {len(room.list_entries(entry.address, recursive=True))} files" if entry.is_folder else ""
         click.echo(f"Removing {entry.address}{inside}", err=True)

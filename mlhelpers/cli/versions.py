@@ -29,8 +29,22 @@ def versions() -> None:
 @_model_option
 @click.option("--origin", required=True, metavar="FOLDER", help="The export folder, or gs://bucket/path.")
 @click.option("--description", default="", help="What is special about this version.")
+@click.option("--runtime-version", metavar="N.N", help="Noted; what is installed here answers instead.")
+@click.option("--python-version", metavar="N.N", help="Noted; this Python answers instead.")
+@click.option("--framework", type=click.Choice(["tensorflow"], case_sensitive=False), help="What it was made with.")
+@click.option("--machine-type", metavar="TYPE", help="In the cloud; without effect on this machine.")
+@click.option("--staging-bucket", metavar="gs://BUCKET", help="In the cloud; without effect on this machine.")
 @format_option()
-def create(version: str, model: str, origin: str, description: str, output_format: str) -> None:
+def create(
+    version: str,
+    model: str,
+    origin: str,
+    description: str,
+    runtime_version: str | None,
+    python_version: str | None,
+    output_format: str,
+    **cloud: str | None,
+) -> None:
     """Copy an export into the store; a model's first version becomes its default.
 
     \b
@@ -43,6 +57,9 @@ def create(version: str, model: str, origin: str, description: str, output_forma
     made = ModelStore().create_version(model, version, origin, description=description)
     if Path(made.origin) != local_path(origin).absolute().resolve():
         click.echo(f"Took the newest export: {made.origin}", err=True)
+    asked = {"runtime": runtime_version, "Python": python_version}
+    if named := " and ".join(f"{what} {number}" for what, number in asked.items() if number):
+        click.echo(f"Asked for {named}; what is installed here answers instead.", err=True)
     if output_format == "table":
         click.echo(f"Created the version {made.name} of {model}{', its default' if made.is_default else ''}.")
     else:

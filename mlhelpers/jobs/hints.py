@@ -67,9 +67,11 @@ _CAUSES = (
      "The disk is full: free some room, or send the results elsewhere."),
     (r"MemoryError|out of memory|ResourceExhausted|Cannot allocate memory",
      "Memory ran out: use a smaller batch, or close other programs."),
-    (r"(FileNotFoundError|NotFoundError|No such file).*gs://|gs://.*(No such file|not exist|not found)|"
-     r"File system scheme 'gs' not implemented",
-     "The trainer opened a gs:// address by itself. Only addresses given as arguments become local folders."),
+    (r"(FileNotFoundError|NotFoundError|No such file|Could not find directory|when reading).*gs://|"
+     r"gs://.*(No such file|not exist|not found)|File system scheme 'gs' not implemented|storage\.googleapis\.com|"
+     r"metadata\.google\.internal|DefaultCredentialsError|No such file or directory: '(gsutil|gcloud)'",
+     "The trainer asked Cloud Storage by itself. Here a bucket is a folder, and only a gs:// address that is given as "
+     "an argument becomes it: give the whole address as one, or take that folder from another argument."),
     (r"FileNotFoundError|No such file or directory",
      "A file is not where the trainer looks for it: give full paths in the arguments."),
     (r"PermissionError|Permission denied|Read-only file system",

@@ -1,4 +1,4 @@
-"""A user's own trainer package: is the module there, and a copy of the package that later edits do not reach.
+"""A user's own trainer package: is its folder a package, and is the module there?
 
 The trainer is never imported here: its folders are only looked through, as Python would.
 """
@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import difflib
 import importlib.util
+import keyword
 import pkgutil
-import shutil
+import sys
 from collections.abc import Iterable, Sequence
 from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
@@ -16,9 +17,7 @@ from pathlib import Path
 from mlhelpers.errors import UsageError
 from mlhelpers.storage import local_path
 
-__all__ = ["check_module", "copy_package", "package_folder"]
-
-_NOT_COPIED = ("__pycache__", "*.pyc", ".git", ".ipynb_checkpoints", ".venv")
+__all__ = ["check_module", "find_packed", "hides_python", "package_folder"]
 
 
 def package_folder(path: str) -> Path:
@@ -28,7 +27,7 @@ def package_folder(path: str) -> Path:
         path: The folder as the user gave it, or a gs:// address.
 
     Raises:
-        UsageError: It is no folder, has no `__init__.py`, or its name cannot be imported.
+        UsageError: It is no folder, has no `__init__.py`, or its name cannot be imported or is one of Python's own.
     """
     folder = local_path(path).absolute().resolve()
     if not folder.is_dir():
@@ -36,11 +35,25 @@ def package_folder(path: str) -> Path:
     if not (folder / "__init__.py").is_file():
         raise UsageError(
             f"The package folder {path!r} has no __init__.py, so it is not a Python package. "
-            f"Make an empty one:  touch {folder / '__init__.py'}"
+            f"{_package_inside(folder) or 'Make an empty one:  touch ' + str(folder / '__init__.py')}"
         )
-    if not folder.name.isidentifier():
+    if not folder.name.isidentifier() or keyword.iskeyword(folder.name):
         raise UsageError(f"The package folder {path!r} cannot be imported by the name {folder.name!r}: rename it.")
+    if folder.name in sys.stdlib_module_names:
+        raise UsageError(
+            f"The package folder {path!r} has the name of Python's own module {folder.name!r}, and would hide it from "
+            "everything that runs: rename it, for instance trainer."
+        )
     return folder
+
+
+def hides_python(folder: Path) -> list[str]:
+    """Return the modules of a folder that have a name of Python's own, and would hide those.
+
+    Args:
+        folder: One that is to be searched before Python's own.
+    """
+    return sorted(found.name for found in pkgutil.iter_modules([str(folder)]) if found.name in sys.stdlib_module_names)
 
 
 def check_module(module: str, package: Path | None, cwd: Path) -> None:
@@ -54,11 +67,36 @@ def check_module(module: str, package: Path | None, cwd: Path) -> None:
     Raises:
         UsageError: The module is not there; the message names the nearest one that is.
     """
-    top, *rest = module.split(".")
+    top = module.split(".")[0]
     spec = _top_level(top, package, cwd)
     if spec is None:
         raise UsageError(_not_found(module, top, package, cwd))
-    name = top
+    _check_rest(module, spec)
+
+
+def find_packed(module: str, folders: Sequence[Path]) -> bool:
+    """Tell whether a module lies in unpacked packages, without importing anything of it.
+
+    Args:
+        module: Dotted name.
+        folders: Where they were unpacked.
+
+    Returns:
+        Whether the first part of its name is there; the rest is then there as well.
+
+    Raises:
+        UsageError: The first part is there and the rest is not; the message names the nearest one that is.
+    """
+    spec = PathFinder.find_spec(module.split(".")[0], [str(folder) for folder in folders])
+    if spec is None:
+        return False
+    _check_rest(module, spec)
+    return True
+
+
+def _check_rest(module: str, spec: ModuleSpec) -> None:
+    """Go down from a top-level package to the module, and refuse what is not there or cannot be run."""
+    name, *rest = module.split(".")
     for part in rest:
         folders = spec.submodule_search_locations
         name = f"{name}.{part}"
@@ -70,22 +108,10 @@ def check_module(module: str, package: Path | None, cwd: Path) -> None:
         _check_runs_as_package(module, spec)
 
 
-def copy_package(package: Path, into: Path) -> None:
-    """Copy a package's folder, links followed, without caches and version control.
-
-    Args:
-        package: The folder of the package.
-        into: The folder that shall hold the copy, under the package's own name.
-
-    Raises:
-        UsageError: A file of the package cannot be read.
-        OSError: The copy cannot be written.
-    """
-    try:
-        shutil.copytree(package, into / package.name, ignore=shutil.ignore_patterns(*_NOT_COPIED))
-    except shutil.Error as error:
-        first = error.args[0][0]
-        raise UsageError(f"The package {package} cannot be copied: {first[0]}: {first[2]}.") from error
+def _package_inside(folder: Path) -> str:
+    """Return a hint where somebody gave the project's folder in place of the package's."""
+    inside = sorted(found.parent for pattern in ("*", "src/*") for found in folder.glob(f"{pattern}/__init__.py"))
+    return f"Did you mean the package inside it, {inside[0]}?" if inside else ""
 
 
 def _top_level(top: str, package: Path | None, cwd: Path) -> ModuleSpec | None:

@@ -123,6 +123,15 @@ def test_wrong_words_are_refused(
     assert Path("one.txt").exists()
 
 
+def test_what_gsutil_took_is_taken(home: Path) -> None:
+    assert run("mb", "-c", "regional", "-l", "us-central1", "gs://old-words") == 0
+    assert (home / "buckets" / "old-words").is_dir()
+
+    assert run("-m", "rm", "-rf", "gs://old-words/nothing", "gs://old-words") == 0
+    assert not (home / "buckets" / "old-words").exists()
+    assert run("rm", "-r", "gs://old-words/nothing") == 1
+
+
 def test_a_copy_of_many_files_shows_its_progress_at_a_terminal(bucket: Path) -> None:
     for number in range(12):
         Path(f"{number}.csv").write_text("")

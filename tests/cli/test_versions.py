@@ -81,3 +81,13 @@ def test_what_was_made_or_changed_is_printed_as_json(
 
     assert (made["name"], made.get("isDefault", False)) == ("v2", False)
     assert (changed["name"], changed["isDefault"]) == ("v2", True)
+
+
+def test_the_originals_flags_are_taken_and_what_runs_instead_is_said(
+    store: serving.ModelStore, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--runtime-version", "1.2", "--python-version", "2.7", "--framework", "TENSORFLOW"]
+
+    assert run("versions", "create", "v2", "--model", "MNIST", "--origin", str(tiny_export), *words) == 0
+
+    assert capsys.readouterr().err == "Asked for runtime 1.2 and Python 2.7; what is installed here answers instead.\n"

@@ -34,7 +34,16 @@ def test_an_end_is_told_in_words(exit_code: int, words: str) -> None:
         (2, "Error: No such option: --x", "does not take these arguments"),
         (1, "OSError: [Errno 28] No space left on device", "The disk is full"),
         (1, "MemoryError", "Memory ran out"),
-        (1, "FileNotFoundError: [Errno 2] No such file or directory: 'gs://b/x'", "opened a gs:// address by itself"),
+        (1, "FileNotFoundError: [Errno 2] No such file or directory: 'gs://b/x'", "asked Cloud Storage by itself"),
+        # TensorFlow's own, on Linux, where it speaks to Cloud Storage itself
+        (1, "\t when reading metadata of gs://b/x", "only a gs:// address that is given as an argument"),
+        (1, "errors_impl.NotFoundError: Could not find directory gs://b/data", "asked Cloud Storage by itself"),
+        (
+            1,
+            "google.auth.exceptions.DefaultCredentialsError: Your default credentials",
+            "asked Cloud Storage by itself",
+        ),
+        (1, "FileNotFoundError: [Errno 2] No such file or directory: 'gsutil'", "asked Cloud Storage by itself"),
         (1, "FileNotFoundError: [Errno 2] No such file or directory: 'x.csv'", "give full paths"),
         (1, "PermissionError: [Errno 13] Permission denied: '/out'", "may not write there"),
         (1, "OSError: [Errno 98] Address already in use", "same port"),

@@ -1,4 +1,4 @@
-"""Which packages and modules are taken, and what is copied."""
+"""Which packages and modules are taken."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ import pytest
 from mlhelpers import jobs
 from mlhelpers.errors import UsageError
 from mlhelpers.jobs import JobSpec
-from mlhelpers.jobs.package import check_module, copy_package
+from mlhelpers.jobs.package import check_module
 
 
 def _plan(module: str, package: Path | str | None = None) -> jobs.Plan:
     return jobs.plan(JobSpec("first", module, package_path=package))
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
 
 
 def test_a_package_path_that_is_not_there_is_refused(tmp_path: Path) -> None:
@@ -35,6 +40,35 @@ def test_a_package_whose_name_cannot_be_imported_is_refused(tmp_path: Path) -> N
 
     with pytest.raises(UsageError, match=r"cannot be imported by the name 'my-trainer': rename it"):
         _plan("trainer.task", tmp_path / "my-trainer")
+
+
+def test_a_package_with_the_name_of_pythons_own_module_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "logging").mkdir()
+    (tmp_path / "logging" / "__init__.py").touch()
+
+    with pytest.raises(UsageError, match=r"has the name of Python's own module 'logging', and would hide it"):
+        _plan("logging.task", tmp_path / "logging")
+
+
+def test_a_package_named_like_a_word_of_the_language_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "class").mkdir()
+    (tmp_path / "class" / "__init__.py").touch()
+
+    with pytest.raises(UsageError, match=r"cannot be imported by the name 'class': rename it"):
+        _plan("trainer.task", tmp_path / "class")
+
+
+def test_the_folder_of_the_project_in_place_of_the_packages_gets_a_hint(write_trainer) -> None:
+    package = write_trainer("")
+
+    with pytest.raises(UsageError, match=rf"no __init__.py.* Did you mean the package inside it, {package}\?"):
+        _plan("trainer.task", package.parent)
+
+
+def test_a_package_in_a_bucket_runs(write_trainer, home: Path) -> None:
+    write_trainer("print('from a bucket')").rename(_made(home / "buckets" / "code") / "trainer")
+
+    assert jobs.run(JobSpec("first", "trainer.task", package_path="gs://code/trainer")).log() == "from a bucket\n"
 
 
 def test_a_module_that_the_package_lacks_is_refused_with_the_nearest(write_trainer) -> None:
@@ -90,24 +124,11 @@ def test_a_module_of_the_working_folder_is_found(tmp_path: Path, monkeypatch: py
     assert jobs.run(JobSpec("first", "alone")).log() == "here\n"
 
 
-def test_a_copy_has_everything_but_caches(write_trainer, tmp_path: Path) -> None:
-    package = write_trainer("")
-    (package / "labels.txt").write_text("0 1 2")
-    (package / "__pycache__").mkdir()
-    (package / "inner").mkdir()
-    (package / "inner" / "deep.py").touch()
-
-    copy_package(package, tmp_path / "copy")
-
-    copied = {str(path.relative_to(tmp_path / "copy")) for path in (tmp_path / "copy").rglob("*") if path.is_file()}
-    assert copied == {"trainer/__init__.py", "trainer/task.py", "trainer/labels.txt", "trainer/inner/deep.py"}
-
-
 def test_a_package_with_a_broken_link_is_refused_and_no_job_is_made(write_trainer) -> None:
     package = write_trainer("")
     (package / "data").symlink_to("/nowhere/at/all")
 
-    with pytest.raises(UsageError, match=r"cannot be copied: .*data"):
+    with pytest.raises(UsageError, match=r"The link .*/trainer/data leads nowhere"):
         jobs.submit(JobSpec("first", "trainer.task", package_path=package))
 
     assert jobs.list_jobs() == []

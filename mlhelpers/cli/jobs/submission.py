@@ -154,6 +154,8 @@ def training(
         click.echo(f"  {what:<9} {command}", err=True)
     if local := plan.request.get("local"):
         click.echo(_what_runs_instead(spec) + local["note"], err=True)
+        for note in local["notes"]:
+            click.echo(note, err=True)
     if stream_logs:
         print_log(submitted)
         if submitted.wait(progress=False) is not room.JobState.SUCCEEDED:

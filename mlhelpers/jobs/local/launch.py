@@ -9,6 +9,7 @@ from pathlib import Path
 
 from mlhelpers.errors import UsageError
 from mlhelpers.jobs.base import Plan
+from mlhelpers.jobs.bundle import check_code, write_code
 from mlhelpers.jobs.configuration import resource
 from mlhelpers.jobs.local.cluster import cluster_of, this_machine
 from mlhelpers.jobs.local.environment import (
@@ -21,7 +22,6 @@ from mlhelpers.jobs.local.environment import (
 from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
 from mlhelpers.jobs.local.logs import log_path
 from mlhelpers.jobs.local.outcome import OUTCOME_BYTES
-from mlhelpers.jobs.package import check_module, copy_package, package_folder
 from mlhelpers.jobs.spec import MAX_RUNNING_S, JobSpec
 from mlhelpers.settings import current
 
@@ -36,7 +36,8 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
         folder: The folder that the job will have.
 
     Raises:
-        UsageError: The package or the module is not there, or the job is to be tuned.
+        UsageError: The package or the module is not there, the package cannot be built, or the job is to
+            be tuned.
     """
     if "hyperparameters" in spec.cloud:
         raise UsageError(
@@ -44,26 +45,25 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
             "hyperparameters out of the config file to train once."
         )
     cluster = cluster_of(spec, this_machine())
-    package = None if spec.package_path is None else package_folder(str(spec.package_path))
-    cwd = Path.cwd() if package is None else package.parent
-    check_module(spec.module, package, cwd)
+    code = check_code(spec)
     job_dir = None if spec.job_dir is None else str(spec.job_dir)
     training_input = resource(spec)
     environment = trainer_environment(job_dir, {"job_name": spec.name, **training_input})
     environment["MLHELPERS_HOME"] = str(current().home)
     environment |= spec.env
-    environment["PYTHONPATH"] = python_path([] if package is None else [str(folder / "package")], spec.env)
+    environment["PYTHONPATH"] = python_path([str(folder / name) for name in code.folders], spec.env)
     # -P: Python would else put the working folder first, and there lies the original that is being edited
-    unsafe = [] if package is None else ["-P"]
+    unsafe = ["-P"] if code.is_apart else []
     command = [sys.executable, *unsafe, "-m", spec.module, *trainer_arguments(spec.words, job_dir)]
     local = {
         "note": cluster.note,
+        "notes": list(code.notes),
         "cluster": {"counts": dict(cluster.counts), "threads": cluster.threads, "gpus": cluster.gpus},
         "replicas": {task.name: _own_files(folder, task.name) for task in cluster.tasks},
         "command": command,
-        "cwd": str(cwd),
+        "cwd": str(code.cwd),
         "environment": environment,
-        "package": None if package is None else str(package),
+        "package": None if code.package is None else str(code.package),
         "folder": str(folder),
     }
     request = {"jobId": spec.name, "labels": dict(spec.labels), "trainingInput": training_input, "local": local}
@@ -99,7 +99,7 @@ def make_job_dir(job_dir: str) -> None:
 
 
 def fill_folder(folder: Path, plan: Plan, token: str) -> None:
-    """Write what the supervisor needs into a new job's folder: the launch file, the package's copy, an empty log.
+    """Write what the supervisor needs into a new job's folder: the launch file, the packages' copies, an empty log.
 
     Args:
         folder: The folder, which is there already.
@@ -107,12 +107,11 @@ def fill_folder(folder: Path, plan: Plan, token: str) -> None:
         token: The mark by which the job's processes are found.
 
     Raises:
-        UsageError: A file of the package cannot be read.
+        UsageError: A package cannot be read, built or unpacked.
         OSError: The folder cannot be written, for instance because the disk is full.
     """
     local = plan.request["local"]
-    if local["package"] is not None:
-        copy_package(Path(local["package"]), folder / "package")
+    write_code(plan.spec, folder)
     for task in local["replicas"]:
         (folder / "metrics" / task).mkdir(parents=True)
     (folder / "progress").mkdir()
