@@ -80,7 +80,7 @@ print({{name: getattr(resolve(Hyperparameters(**needed)), name) for name in {lis
 
 @pytest.mark.parametrize("folder", sorted({folder for folder, _ in _FLAGS}))
 def test_a_job_gets_every_module_and_misses_nothing(folder: str, home: Path) -> None:
-    from mlhelpers.jobs.bundle import check_code, write_code
+    from mlhelpers.jobs.packaging.bundle import check_code, write_code
 
     (module, *_) = [module for name, module in _FLAGS if name == folder]
     spec = JobSpec("first", f"trainer.{module}", package_path=_PACKAGES / folder / "trainer")

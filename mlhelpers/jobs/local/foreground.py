@@ -19,7 +19,7 @@ from mlhelpers.jobs.local import processes
 from mlhelpers.jobs.local.cluster import Task, free_addresses, replica_environment
 from mlhelpers.jobs.local.environment import base_environment, python_path, trainer_arguments, trainer_environment
 from mlhelpers.jobs.local.identity import TOKEN_VARIABLE, die_with_parent
-from mlhelpers.jobs.package import check_module, package_folder
+from mlhelpers.jobs.packaging.package import check_module, package_folder
 from mlhelpers.jobs.spec import JobSpec
 from mlhelpers.settings import cores
 

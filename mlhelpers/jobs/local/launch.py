@@ -9,7 +9,6 @@ from pathlib import Path
 
 from mlhelpers.errors import UsageError
 from mlhelpers.jobs.base import Plan
-from mlhelpers.jobs.bundle import check_code, write_code
 from mlhelpers.jobs.configuration import resource
 from mlhelpers.jobs.local.cluster import cluster_of, this_machine
 from mlhelpers.jobs.local.environment import (
@@ -22,6 +21,7 @@ from mlhelpers.jobs.local.environment import (
 from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
 from mlhelpers.jobs.local.logs import log_path
 from mlhelpers.jobs.local.outcome import OUTCOME_BYTES
+from mlhelpers.jobs.packaging.bundle import check_code, write_code
 from mlhelpers.jobs.spec import MAX_RUNNING_S, JobSpec
 from mlhelpers.settings import current
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from mlhelpers.jobs.requirements import compare, not_installed
+from mlhelpers.jobs.packaging.requirements import compare, not_installed
 
 
 def packed(folder: Path, name: str, requires: Sequence[str] = (), python: str = "") -> Path:

@@ -12,8 +12,8 @@ from pathlib import Path
 import pytest
 
 from mlhelpers.errors import UsageError
-from mlhelpers.jobs import archive as archive_module
-from mlhelpers.jobs.archive import unpack_sdist, unpack_wheel
+from mlhelpers.jobs.packaging import archive as archive_module
+from mlhelpers.jobs.packaging.archive import unpack_sdist, unpack_wheel
 
 
 def tar(path: Path, *entries: tuple[str, bytes] | tarfile.TarInfo) -> Path:

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from mlhelpers.errors import UsageError
-from mlhelpers.jobs import tree
-from mlhelpers.jobs.tree import copy_files, list_files
+from mlhelpers.jobs.packaging import tree
+from mlhelpers.jobs.packaging.tree import copy_files, list_files
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ import pytest
 from mlhelpers import jobs
 from mlhelpers.errors import UsageError
 from mlhelpers.jobs import JobSpec
-from mlhelpers.jobs.package import check_module
+from mlhelpers.jobs.packaging.package import check_module
 
 
 def _plan(module: str, package: Path | str | None = None) -> jobs.Plan:

@@ -22,9 +22,9 @@ from pathlib import Path
 from typing import Any
 
 from mlhelpers.errors import UsageError
-from mlhelpers.jobs import hook
-from mlhelpers.jobs.archive import unpack_sdist
-from mlhelpers.jobs.tree import TreeFile, copy_files, list_files
+from mlhelpers.jobs.packaging import hook
+from mlhelpers.jobs.packaging.archive import unpack_sdist
+from mlhelpers.jobs.packaging.tree import TreeFile, copy_files, list_files
 
 __all__ = ["Project", "build", "build_wheel", "project_of", "write_plain_sdist"]
 
@@ -230,7 +230,7 @@ def _run_hooks(project: Project, folder: Path, out: Path, *, sdist: bool, name: 
 
 
 def _failure(project: Project, what: str, code: int | None, printed: str) -> str:
-    from mlhelpers.jobs.requirements import not_installed
+    from mlhelpers.jobs.packaging.requirements import not_installed
 
     if code is None:
         return f"{what} was still being built after {_BUILD_S:.0f} s, and was stopped. Does it wait for something?"

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 
 from mlhelpers.errors import UsageError
-from mlhelpers.jobs import sdist as sdist_module
-from mlhelpers.jobs.sdist import Project, build, build_wheel, project_of, write_plain_sdist
-from mlhelpers.jobs.tree import list_files
+from mlhelpers.jobs.packaging import sdist as sdist_module
+from mlhelpers.jobs.packaging.sdist import Project, build, build_wheel, project_of, write_plain_sdist
+from mlhelpers.jobs.packaging.tree import list_files
 
 SETUP = """
 from setuptools import find_packages, setup

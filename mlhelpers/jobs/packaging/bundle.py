@@ -13,11 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlhelpers.errors import UsageError
-from mlhelpers.jobs.archive import ARCHIVES, is_wheel, unpack_sdist, unpack_wheel
-from mlhelpers.jobs.package import check_module, find_packed, hides_python, package_folder
-from mlhelpers.jobs.sdist import Project, build, build_wheel, project_of, write_plain_sdist
+from mlhelpers.jobs.packaging.archive import ARCHIVES, is_wheel, unpack_sdist, unpack_wheel
+from mlhelpers.jobs.packaging.package import check_module, find_packed, hides_python, package_folder
+from mlhelpers.jobs.packaging.sdist import Project, build, build_wheel, project_of, write_plain_sdist
+from mlhelpers.jobs.packaging.tree import list_files
 from mlhelpers.jobs.spec import JobSpec
-from mlhelpers.jobs.tree import list_files
 from mlhelpers.storage import local_path
 
 __all__ = ["Code", "check_code", "write_code"]
@@ -88,7 +88,7 @@ def check_code(spec: JobSpec) -> Code:
     place = Path(built.place.name)
     is_packed = _check_packed(spec.module, package, project, cwd, [place / name for name in folders])
     _built.append(built)
-    from mlhelpers.jobs.requirements import compare
+    from mlhelpers.jobs.packaging.requirements import compare
 
     notes = (*compare([place / name for name in folders]), *built.notes)
     return Code(package, cwd, folders, notes, is_packed or package is not None)

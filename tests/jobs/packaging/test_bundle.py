@@ -14,7 +14,7 @@ import pytest
 from mlhelpers import jobs
 from mlhelpers.errors import UsageError
 from mlhelpers.jobs import JobSpec
-from mlhelpers.jobs.bundle import check_code, write_code
+from mlhelpers.jobs.packaging.bundle import check_code, write_code
 
 SETUP = "from setuptools import find_packages, setup\nsetup(name='trainer', version='0.1', packages=find_packages(){})"
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 
 from mlhelpers.errors import UsageError
-from mlhelpers.jobs.tree import MAX_BYTES, MAX_FILES
+from mlhelpers.jobs.packaging.tree import MAX_BYTES, MAX_FILES
 
 __all__ = ["ARCHIVES", "is_wheel", "unpack_sdist", "unpack_wheel"]
 
