@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import socket
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -192,3 +194,13 @@ def test_every_replica_of_a_job_finds_the_same_cluster_and_its_own_place(submit:
     for column in (3, 4):  # what they write themselves lies apart
         assert len({lines[column] for lines in told.values()}) == 4
     assert {lines[2] for lines in told.values()} == {"1"}
+
+
+def test_the_table_of_notebook_05_is_what_is_started(repository: Path) -> None:
+    notebook = (repository / "notebooks" / "05_train_locally.ipynb").read_text("utf-8")
+    rows = dict(re.findall(r"\| `(STANDARD_1|PREMIUM_1|BASIC)` \| [^|]+ \|([^\"]+)\|\\n\"", notebook))
+
+    assert set(rows) == {"BASIC", "STANDARD_1", "PREMIUM_1"}
+    for tier, cells in rows.items():
+        told = [int((re.search(r"(\d+) workers?", cell) or [0, 0])[1]) for cell in cells.split("|")]
+        assert told == [_counts(tier, cores).get("worker", 0) for cores in (2, 4, 8)], tier
