@@ -4,7 +4,7 @@
 |---|---|
 | package | is the folder a package, and is the module there? |
 | bundle | what comes with one job: built, kept beside it, unpacked |
-| sdist, hook | a source distribution, packed here or built by the project's own backend |
+| sdist | a source distribution, packed here or built by the project's own backend |
 | archive, tree | archives unpacked, folders walked, with nothing in them trusted |
 | requirements | what packages ask for, beside what is installed |
 """

@@ -7,7 +7,6 @@ backend does it, in a copy, so that the project's folder stays as it is; nothing
 from __future__ import annotations
 
 import gzip
-import json
 import os
 import signal
 import subprocess
@@ -15,14 +14,12 @@ import sys
 import tarfile
 import tempfile
 import tomllib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from io import BytesIO
 from pathlib import Path
-from typing import Any
 
 from mlhelpers.errors import UsageError
-from mlhelpers.jobs.packaging import hook
 from mlhelpers.jobs.packaging.archive import unpack_sdist
 from mlhelpers.jobs.packaging.tree import TreeFile, copy_files, list_files
 
@@ -137,8 +134,9 @@ def build(project: Project, into: Path) -> tuple[Path, Path]:
         copy = Path(place, project.folder.name or "project")
         copy.mkdir()
         copy_files(list_files(project.folder), copy)
-        _run_hooks(project, copy, into, sdist=True)
-    return next(into.glob("*.tar.gz")), next(into.glob("*.whl"))
+        sdist = _call_hook(project, copy, into, "sdist")
+        unpacked = unpack_sdist(sdist, Path(place, "unpacked"))
+        return sdist, _call_hook(project, unpacked, into, "wheel")
 
 
 def build_wheel(sdist: Path, into: Path) -> Path:
@@ -160,8 +158,7 @@ def build_wheel(sdist: Path, into: Path) -> Path:
                 f"{sdist.name} is no source distribution: it holds neither setup.py nor pyproject.toml. Make one with  "
                 "python setup.py sdist  or  python -m build, or give the package's folder with --package-path."
             )
-        _run_hooks(project, folder, into, sdist=False, name=sdist.name)
-    return next(into.glob("*.whl"))
+        return _call_hook(project, folder, into, "wheel", sdist.name)
 
 
 def _project_in(folder: Path) -> Project | None:
@@ -196,21 +193,42 @@ def _content(path: Path) -> bytes:
         raise UsageError(f"{path} cannot be read: {error.strerror or error}. Allow it, or move it away.") from error
 
 
-def _run_hooks(project: Project, folder: Path, out: Path, *, sdist: bool, name: str = "") -> None:
+class _BuildError(Exception):
+    """A hook's process ended badly, or did not end; the process's code is None then."""
+
+    def __init__(self, code: int | None, printed: str) -> None:
+        super().__init__(code)
+        self.code = code
+        self.printed = printed
+
+
+def _call_hook(project: Project, folder: Path, out: Path, kind: str, name: str = "") -> Path:
+    """Have the backend make an "sdist" or a "wheel" of a folder, in a process of its own; return the file."""
+    from pyproject_hooks import BackendUnavailable, BuildBackendHookCaller
+
     out.mkdir(parents=True, exist_ok=True)
-    task: dict[str, Any] = {
-        "backend": project.backend,
-        "backend_path": project.backend_path,
-        "out": str(out.absolute()),
-        "sdist": sdist,
-    }
-    # -P: Python would else put the folder of hook.py first, whose neighbours have common names
-    command = [sys.executable, "-P", str(Path(hook.__file__).absolute()), json.dumps(task)]
+    caller = BuildBackendHookCaller(
+        str(folder), project.backend, project.backend_path or None, runner=_run, python_executable=sys.executable
+    )
+    what = name or str(project.file)
+    try:
+        made = caller.build_sdist(str(out)) if kind == "sdist" else caller.build_wheel(str(out))
+    except BackendUnavailable as error:
+        backend = project.backend.partition(":")[0]
+        raise UsageError(f"{what} is built by {backend}, which is not installed here:  {_install(project)}") from error
+    except _BuildError as error:
+        raise UsageError(_failure(project, what, error)) from error
+    return out / made
+
+
+def _run(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str, str] | None = None) -> None:
+    """Run a hook's process without a network for pip, and end it with all that it started where it takes too long."""
+    quiet = {"PIP_NO_INDEX": "1", "PYTHONDONTWRITEBYTECODE": "1"}
     with tempfile.TemporaryFile() as output:
         process = subprocess.Popen(
-            command,
-            cwd=folder,
-            env=os.environ | {"PIP_NO_INDEX": "1", "PYTHONDONTWRITEBYTECODE": "1"},
+            cmd,
+            cwd=cwd,
+            env=os.environ | quiet | dict(extra_environ or {}),
             stdin=subprocess.DEVNULL,
             stdout=output,
             stderr=output,
@@ -226,19 +244,21 @@ def _run_hooks(project: Project, folder: Path, out: Path, *, sdist: bool, name: 
                 process.wait()
         if code != 0:
             output.seek(max(0, output.tell() - 20_000))
-            raise UsageError(_failure(project, name or str(project.file), code, output.read().decode(errors="replace")))
+            raise _BuildError(code, output.read().decode(errors="replace"))
 
 
-def _failure(project: Project, what: str, code: int | None, printed: str) -> str:
+def _install(project: Project) -> str:
     from mlhelpers.jobs.packaging.requirements import not_installed
 
-    if code is None:
+    return f"pip install {' '.join(map(repr, not_installed(project.requires) or project.requires))}"
+
+
+def _failure(project: Project, what: str, error: _BuildError) -> str:
+    from mlhelpers.jobs.packaging.requirements import not_installed
+
+    if error.code is None:
         return f"{what} was still being built after {_BUILD_S:.0f} s, and was stopped. Does it wait for something?"
-    missing = not_installed(project.requires)
-    install = f"pip install {' '.join(map(repr, missing or project.requires))}"
-    if code == hook.NO_BACKEND:
-        backend = project.backend.partition(":")[0]
-        return f"{what} is built by {backend}, which is not installed here:  {install}"
-    lines = [line for line in printed.splitlines() if line.strip()][-_LINES_SHOWN:]
-    hint = f"\nIts build asks for what is not installed here:  {install}" if missing else ""
+    lines = [line for line in error.printed.splitlines() if line.strip()][-_LINES_SHOWN:]
+    is_lacking = bool(not_installed(project.requires))
+    hint = f"\nIts build asks for what is not installed here:  {_install(project)}" if is_lacking else ""
     return f"{what} cannot be built:\n" + "\n".join(f"  {line}" for line in lines) + hint
