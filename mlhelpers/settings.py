@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
@@ -38,9 +38,16 @@ _ENVIRONMENT = {
 }
 
 
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container, "QUOTA PERIOD" in microseconds (cgroup v2)
+
+
 def cores() -> int:
     """Return how many cores this process may use: a container or a job scheduler can give it fewer than there are."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no container, or one without a limit: "max"
+        quota, period = _CPU_QUOTA.read_text().split()
+        count = min(count, max(1, -(-int(quota) // int(period))))
+    return count
 
 
 @dataclass(frozen=True)

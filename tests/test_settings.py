@@ -118,6 +118,19 @@ def test_as_many_jobs_run_at_once_as_there_are_cores_unless_it_is_said(monkeypat
         assert settings.current().max_jobs == 3
 
 
+@pytest.mark.parametrize(("quota", "most"), [("50000 100000", 1), ("100000 100000", 1), ("150000 100000", 2)])
+def test_a_containers_share_of_the_cores_counts(
+    quota: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = settings.cores()
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    monkeypatch.setattr(settings, "_CPU_QUOTA", tmp_path / "cpu.max")
+
+    assert settings.cores() == min(before, most)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert settings.cores() >= before
+
+
 @pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
 def test_a_number_of_jobs_that_is_none_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLHELPERS_MAX_JOBS", value)

@@ -5,13 +5,15 @@ from __future__ import annotations
 import re
 import signal
 
-__all__ = ["cause", "ending", "is_permanent"]
+__all__ = ["DISK_FULL", "cause", "ending", "is_permanent"]
+
+DISK_FULL = "The disk is full: free some room, or send the results elsewhere."
 
 _MODULES_OF_EXTRAS = {"tensorflow": "train", "keras": "train", "hypertune": "train", "matplotlib": "notebooks"}
 
 
 def ending(exit_code: int) -> str:
-    """Return how a process ended, in words: "exited with code 3", "was killed by SIGKILL".
+    """Return how a process ended, in words: "exited with code 3", "was ended by the signal SIGKILL".
 
     Args:
         exit_code: As Python gives it: negative for a signal.
@@ -28,8 +30,8 @@ def is_permanent(exit_code: int, lines: list[str]) -> bool:
     """Tell whether a trainer would fail again in the same way, however often it is started.
 
     So it is with wrong arguments (code 2, as argparse and Python itself give it), with the codes that sysexits.h keeps
-    for wrong usage, data, input and settings, and with what Python raises for slips in the source: an import, the
-    syntax, a name, an attribute, the arguments of a call.
+    for wrong usage, data, input and settings, with what Python raises for an import or the syntax, and with a gs://
+    address that the trainer opens by itself.
 
     Args:
         exit_code: As Python gives it: negative for a signal.
@@ -37,7 +39,7 @@ def is_permanent(exit_code: int, lines: list[str]) -> bool:
     """
     if exit_code in _PERMANENT_CODES:
         return True
-    return exit_code == 1 and any(_SLIP.match(line) for line in lines[-3:])
+    return exit_code == 1 and (any(_SLIP.match(line) for line in lines[-3:]) or bool(_BUCKET.search("\n".join(lines))))
 
 
 def cause(exit_code: int, lines: list[str]) -> str:
@@ -45,9 +47,12 @@ def cause(exit_code: int, lines: list[str]) -> str:
     text = "\n".join(lines)
     if missing := re.search(r"No module named '?([\w.]+)", text):
         name = missing[1].split(".")[0]
-        extra = _MODULES_OF_EXTRAS.get(name)
-        install = f"pip install 'mlhelpers[{extra}]'" if extra else f"pip install {name}"
-        return f"The module {missing[1]!r} is not there for the trainer: {install}, or mend the import."
+        if extra := _MODULES_OF_EXTRAS.get(name):
+            return f"The module {missing[1]!r} is not there for the trainer: pip install 'mlhelpers[{extra}]'"
+        return (
+            f"The module {missing[1]!r} is not there for the trainer: mend the import, or install the package that "
+            "provides it (which may have another name)."
+        )
     for pattern, sentence in _CAUSES:
         if re.search(pattern, text, re.IGNORECASE):
             return sentence
@@ -56,20 +61,23 @@ def cause(exit_code: int, lines: list[str]) -> str:
 
 _PERMANENT_CODES = (2, 64, 65, 66, 78)  # sysexits.h: EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_CONFIG
 _SLIP = re.compile(
-    r"(ModuleNotFound|Import|Syntax|Indentation|Tab|Name|UnboundLocal|Attribute|Type)Error\b"
+    r"(ModuleNotFound|Import|Syntax|Indentation|Tab)Error\b"
     r"|\S*python\S*: (No module named|can't open file|Error while finding module|No code object)"
+)
+_BUCKET = re.compile(
+    r"(FileNotFoundError|NotFoundError|No such file|Could not find directory|when reading).*gs://"
+    r"|gs://.*(No such file|not exist|not found)|File system scheme 'gs' not implemented|storage\.googleapis\.com"
+    r"|metadata\.google\.internal|DefaultCredentialsError|No such file or directory: '(gsutil|gcloud)'",
+    re.IGNORECASE,
 )
 _CAUSES = (
     (r"unrecognized arguments|no such option|unknown (command.?line )?flag|invalid choice|error: argument|"
      r"arguments are required|expected one argument",
      "The trainer does not take these arguments: see which it takes with  python -m MODULE --help"),
-    (r"No space left on device|disk quota exceeded|File too large",
-     "The disk is full: free some room, or send the results elsewhere."),
+    (r"No space left on device|disk quota exceeded|File too large", DISK_FULL),
     (r"MemoryError|out of memory|ResourceExhausted|Cannot allocate memory",
      "Memory ran out: use a smaller batch, or close other programs."),
-    (r"(FileNotFoundError|NotFoundError|No such file|Could not find directory|when reading).*gs://|"
-     r"gs://.*(No such file|not exist|not found)|File system scheme 'gs' not implemented|storage\.googleapis\.com|"
-     r"metadata\.google\.internal|DefaultCredentialsError|No such file or directory: '(gsutil|gcloud)'",
+    (_BUCKET.pattern,
      "The trainer asked Cloud Storage by itself. Here a bucket is a folder, and only a gs:// address that is given as "
      "an argument becomes it: give the whole address as one, or take that folder from another argument."),
     (r"FileNotFoundError|No such file or directory",

@@ -28,7 +28,7 @@ def test_an_end_is_told_in_words(exit_code: int, words: str) -> None:
         (
             1,
             "ModuleNotFoundError: No module named 'sklearn.svm'",
-            "'sklearn.svm' is not there for the trainer: pip install sklearn",
+            "'sklearn.svm' is not there for the trainer: mend the import, or install the package that provides it",
         ),
         (2, "task.py: error: unrecognized arguments: --x", "does not take these arguments"),
         (2, "Error: No such option: --x", "does not take these arguments"),
@@ -68,8 +68,7 @@ def test_no_cause_is_made_up() -> None:
         (1, "ImportError: cannot import name 'x' from 'y'"),
         (1, "SyntaxError: invalid syntax"),
         (1, "IndentationError: unexpected indent"),
-        (1, "NameError: name 'x' is not defined"),
-        (1, "TypeError: f() got an unexpected keyword argument 'x'"),
+        (1, "FileNotFoundError: [Errno 2] No such file or directory: 'gs://b/x'"),
         (1, "/usr/bin/python3: No module named trainer.tusk"),
         (2, "task.py: error: unrecognized arguments: --x"),
         (65, "mlhelpers.trainers.mnist: train.tfrecords is damaged"),
@@ -83,6 +82,8 @@ def test_a_failure_that_would_come_again_is_permanent(exit_code: int, line: str)
     ("exit_code", "line"),
     [
         (1, "ValueError: the loss is nan"),
+        (1, "TypeError: unsupported operand type(s)"),
+        (1, "FileNotFoundError: [Errno 2] No such file or directory: 'x'"),
         (1, "OSError: [Errno 110] Connection timed out"),
         (1, "the word ImportError in the middle of a line"),
         (3, "ImportError: of an earlier start"),

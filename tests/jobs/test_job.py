@@ -106,6 +106,12 @@ def test_a_line_that_a_bar_rewrote_is_given_as_it_stood_at_last(submit: Submit) 
     assert _followed(job) == ["100%", "done"]
 
 
+def test_empty_lines_are_given_once_each_also_while_the_job_runs(submit: Submit) -> None:
+    job = submit("import time\nprint('one')\nprint('')\ntime.sleep(0.5)\nprint('two')\nprint('')")
+
+    assert _followed(job) == ["one", "", "two", ""]
+
+
 def test_bytes_that_are_no_text_do_not_stop_the_log(submit: Submit) -> None:
     job = submit("import sys\nsys.stdout.buffer.write(b'\\xff\\xfe\\nafter\\n')")
 

@@ -173,8 +173,8 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_cure(small_mnist: Path, 
     [
         (["--data_dir=DATA", "--output_dir=RUN", "--train_stepps=5"], 2, "Did you mean --train_steps?"),
         (["--data_dir=DATA"], 2, "--output_dir is missing"),
-        (["--data_dir=none", "--output_dir=RUN"], 1, "mlhelpers data prepare mnist"),
-        (["--data_dir=DATA", "--output_dir=/proc/none"], 1, "output folder /proc/none cannot be made"),
+        (["--data_dir=none", "--output_dir=RUN"], 65, "mlhelpers data prepare mnist"),
+        (["--data_dir=DATA", "--output_dir=/proc/none"], 65, "output folder /proc/none cannot be made"),
     ],
 )
 def test_the_command_ends_with_the_right_code_and_one_sentence(

@@ -37,12 +37,12 @@ class Machine(NamedTuple):
     Attributes:
         cores: Processor cores that this process may use.
         memory: Memory in bytes.
-        gpus: Graphics processors.
+        gpus: Graphics processors, as CUDA_VISIBLE_DEVICES names them.
     """
 
     cores: int
     memory: int
-    gpus: int
+    gpus: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,13 +66,13 @@ class Cluster:
         counts: Role in TF_CONFIG's words -> how many, the first replica's role first.
         note: One sentence: what the tier meant, and what is started here.
         threads: How many threads a replica should compute with, or None where it has the machine to itself.
-        gpus: How many graphics processors are shared out, one to a replica.
+        gpus: The graphics processors that are shared out, one to a replica.
     """
 
     counts: Mapping[str, int]
     note: str
     threads: int | None = None
-    gpus: int = 0
+    gpus: tuple[str, ...] = ()
 
     @property
     def tasks(self) -> list[Task]:
@@ -81,19 +81,22 @@ class Cluster:
 
 
 def this_machine() -> Machine:
-    """Return what this machine has; a GPU counts where NVIDIA's driver shows one."""
+    """Return what this machine has for a job; GPUs where NVIDIA's driver shows them and CUDA_VISIBLE_DEVICES allows."""
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     with suppress(OSError, ValueError):  # there is none
         memory = min(memory, int(Path("/sys/fs/cgroup/memory.max").read_text()))  # a container's own limit
     driver = Path("/proc/driver/nvidia/gpus")
-    return Machine(cores(), memory, len(list(driver.iterdir())) if driver.is_dir() else 0)
+    count = len(list(driver.iterdir())) if driver.is_dir() else 0
+    allowed = os.environ.get("CUDA_VISIBLE_DEVICES", ",".join(map(str, range(count))))
+    return Machine(cores(), memory, tuple(filter(None, allowed.split(","))) if count else ())
 
 
 def cluster_of(spec: JobSpec, machine: Machine) -> Cluster:
     """Return the replicas that a job's scale tier becomes on a machine.
 
     A tier's own workers become as many as there are cores (or GPUs) beside the first replica's; its parameter servers
-    are left out. With CUSTOM what was asked for is started, up to two replicas a core and a gigabyte for each.
+    are left out. With CUSTOM what was asked for is started, up to two replicas a core and a gigabyte for each; where
+    that is too little, the roles are served in turn.
 
     Args:
         spec: Tier and machines.
@@ -106,21 +109,22 @@ def cluster_of(spec: JobSpec, machine: Machine) -> Cluster:
         meaning = "a master" + "".join(f", {_many(count, _WORDS[role])}" for role, count in asked.items() if count)
     else:
         asked = {"worker": tier.workers}
-        room = max(1, min(machine.gpus or machine.cores, machine.memory // _REPLICA_BYTES)) - 1
+        room = max(1, min(len(machine.gpus) or machine.cores, machine.memory // _REPLICA_BYTES)) - 1
         meaning = tier.meaning
-    counts = {spec.primary: 1}
-    for role, count in asked.items():
-        if taken := min(count, room):
-            counts[role] = taken
-            room -= taken
+    counts = {spec.primary: 1} | _in_turn(asked, room)
     total = sum(counts.values())
     note = f"{spec.scale_tier} meant {meaning}; {_here(counts, machine)}."
+    left = [
+        _many(count - counts.get(role, 0), _WORDS[role]) for role, count in asked.items() if count > counts.get(role, 0)
+    ]
+    if left and spec.scale_tier == "CUSTOM":
+        note += f" There is no room here for {' and '.join(left)}."
     if tier.parameter_servers:
         note += " Parameter servers are left out: a trainer that needs them asks for them with the tier CUSTOM."
     if tier.accelerator and not (tier.accelerator == "GPU" and machine.gpus):
         note += f" There is no {tier.accelerator} here, so it computes on the processor."
     threads = max(1, machine.cores // total) if total > 1 else None
-    gpus = min(machine.gpus, total) if tier.accelerator == "GPU" or total > 1 else 0
+    gpus = machine.gpus if total > 1 else ()  # a replica on its own sees all of them
     return Cluster(counts, note, threads, gpus)
 
 
@@ -179,7 +183,7 @@ def replica_environment(
         values |= {name: str(cluster["threads"]) for name in threads if name not in os.environ}
     if cluster["gpus"]:
         place = sum(len(listed) for role, listed in _before(addresses, task.role)) + task.index
-        values["CUDA_VISIBLE_DEVICES"] = str(place) if place < cluster["gpus"] else ""
+        values["CUDA_VISIBLE_DEVICES"] = "".join(cluster["gpus"][place : place + 1])
     return values
 
 
@@ -199,11 +203,21 @@ def _free_port(held: ExitStack, port: int) -> int:
     return found
 
 
+def _in_turn(asked: Mapping[str, int], room: int) -> dict[str, int]:
+    """Share out some room: one for each role, then a second one for each, …; roles without any are left out."""
+    counts = dict.fromkeys(asked, 0)
+    while room and (open_roles := [role for role, count in asked.items() if counts[role] < count]):
+        for role in open_roles[:room]:
+            counts[role] += 1
+        room -= min(room, len(open_roles))
+    return {role: count for role, count in counts.items() if count}
+
+
 def _here(counts: Mapping[str, int], machine: Machine) -> str:
     if sum(counts.values()) == 1:
         return "here it is one process"
     parts = ["a master", *(_many(count, _WORDS[role]) for role, count in counts.items() if role in _WORDS)]
-    place = f"{machine.gpus} GPUs" if machine.gpus > 1 else _many(machine.cores, "core")
+    place = f"{len(machine.gpus)} GPUs" if len(machine.gpus) > 1 else _many(machine.cores, "core")
     return f"here {', '.join(parts[:-1])} and {parts[-1]} share {place}"
 
 

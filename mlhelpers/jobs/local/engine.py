@@ -11,7 +11,10 @@
 | working_folder | where the trainer was started, which relative paths in its arguments mean |
 | lock | held by the job's supervisor for as long as that lives |
 | outcome | room kept for the job's end, should the disk be full |
-| package/ | the copy of the user's package that runs |
+| packages/ | the user's packages as a cloud would be sent them |
+| package/, package-1/, … | the copies of them that run |
+| working_folder | the folder that paths in the arguments are relative to |
+| supervisor.log | what the job's supervisor printed: nothing, unless it broke |
 | metrics/TASK/ | the metric file that tuning reads |
 
 Nobody has to tell a reader that a supervisor was killed: its lock is free, and the first reader who sees that stops
@@ -24,6 +27,7 @@ import json
 import os
 import secrets
 import shutil
+import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -37,13 +41,13 @@ from mlhelpers.jobs.local.launch import fill_folder, local_plan, make_job_dir
 from mlhelpers.jobs.local.logs import PIECE, Times, log_path, read_piece, tasks_of
 from mlhelpers.jobs.local.lost import true_row
 from mlhelpers.jobs.local.queue import start_next
-from mlhelpers.jobs.local.store import FINAL, Store
+from mlhelpers.jobs.local.store import FINAL, FIRST, Store
 from mlhelpers.jobs.spec import JobSpec
 from mlhelpers.settings import current
 
 __all__ = ["LocalBackend"]
 
-_FIRST = "master-replica-0"
+_STALE_S = 3600.0
 _OPEN = ("QUEUED", "PREPARING", "RUNNING")
 
 
@@ -93,12 +97,16 @@ class LocalBackend(Backend):
                     "nested": TOKEN_VARIABLE in os.environ,
                 }
                 self._store.add(row, then=lambda: self._put_in_place(aside, name))
+            self._sweep()
             start_next(self._store, current().max_jobs)
         except OSError as error:
             raise JobError(
                 f"The job {name!r} cannot be made in {self._folder}: {error.strerror or error}. Free some room there, "
                 "or set MLHELPERS_HOME to a folder you may write to."
             ) from error
+        made = self._store.job(name)
+        if made is not None and made["state"] == "FAILED" and made["supervisor"] is None:
+            raise JobError(f"The job {name!r} failed. {made['error_message']}")
 
     def state(self, name: str) -> JobState:
         """Return the true state now."""
@@ -148,13 +156,17 @@ class LocalBackend(Backend):
     def cancel(self, name: str) -> None:
         """Ask the job to end; the supervisor stops the whole tree and records it."""
         row = self._row(name)
-        if row["state"] in FINAL or self._store.cancel_queued(name):
+        if row["state"] in FINAL:
             return
-        self._store.move(name, "CANCELLING", _OPEN)
+        if self._store.cancel_queued(name):
+            (self._folder / name / "launch.json").unlink(missing_ok=True)
+            return
+        with suppress(JobError):  # the disk is full: the signal is enough
+            self._store.move(name, "CANCELLING", _OPEN)
         if supervisor := self._row(name)["supervisor"]:
             from mlhelpers.jobs.local import processes  # its psutil is slow to import: lists do without
 
-            processes.wake(supervisor)  # it also looks by itself every second
+            processes.tell_to_cancel(supervisor)  # it also looks by itself every second
 
     def relabel(self, name: str, labels: Mapping[str, str | None], clear: bool) -> None:
         """Change labels; two who change different ones at once lose neither."""
@@ -163,8 +175,8 @@ class LocalBackend(Backend):
 
     def list(self, limit: int | None) -> list[dict[str, Any]]:
         """Return short rows, newest first."""
-        found = {name: self._row(name) for name in self._store.unfinished()}
-        # (a queued job's row sees to the queue)
+        found = {row["name"]: true_row(self._store, row) for row in self._store.busy()}
+        self._move_queue()
         return [_short(found.get(row["name"], row)) for row in self._store.jobs(limit)]
 
     def describe(self, name: str) -> dict[str, Any]:
@@ -184,8 +196,8 @@ class LocalBackend(Backend):
 
     def progress(self, name: str) -> dict[str, Any]:
         """Return what the first replica last reported, with "restarts" (of all replicas) and "retries" if any."""
-        found = _progress(self._folder / name, _FIRST)
-        row = self._store.job(name) or {"retries": 0}
+        found = _progress(self._folder / name, FIRST)
+        row = self._store.job(name) or self._row(name)
         troubles = {"restarts": sum(replica["restarts"] for replica in self._store.replicas(name))}
         troubles["retries"] = row["retries"]
         return found | {what: count for what, count in troubles.items() if count}
@@ -193,7 +205,7 @@ class LocalBackend(Backend):
     def _task(self, name: str, task: str | None) -> str:
         """Return a task's name as it was given, or the first replica's; refuse one that has no log."""
         if task is None:
-            return _FIRST
+            return FIRST
         if task not in (known := self.tasks(name)):
             raise unknown_name("task", task, known, f"They are the replicas of the job {name!r} that have started.")
         return task
@@ -225,6 +237,13 @@ class LocalBackend(Backend):
             yield aside
         finally:
             shutil.rmtree(aside, ignore_errors=True)
+
+    def _sweep(self) -> None:
+        """Remove what submissions left aside that were killed half-way, once they cannot be under way any more."""
+        for aside in self._folder.glob(".*.part"):
+            with suppress(OSError):
+                if time.time() - aside.stat().st_mtime > _STALE_S:
+                    shutil.rmtree(aside)
 
     def _put_in_place(self, aside: Path, name: str) -> None:
         # without a row it is what a submission left that was killed half-way
@@ -277,11 +296,12 @@ def _lines(path: Path, start: int, is_over: bool) -> tuple[list[tuple[str, str]]
     """Return the whole lines of a piece of log with their times, and the offset behind them."""
     piece, _ = read_piece(path, start)
     *whole, rest = piece.split(b"\n")
-    if rest and (len(rest) > LONGEST_LINE or (is_over and len(piece) < PIECE)):
+    takes_rest = bool(rest) and (len(rest) > LONGEST_LINE or (is_over and len(piece) < PIECE))
+    if takes_rest:
         whole.append(rest)
     times = Times(path)
     found = []
     for line in whole:
         found.append((times.at(start), shown(line)))
         start += len(line) + 1
-    return found, start if not whole or whole[-1] is not rest else start - 1
+    return found, start - takes_rest  # which has no end that would count

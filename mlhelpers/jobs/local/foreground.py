@@ -62,7 +62,7 @@ def run_foreground(spec: JobSpec, counts: Mapping[str, int] | None = None, start
     token = secrets.token_hex(16)
     environment = base_environment() | trainer_environment(job_dir) | dict(spec.env)
     environment |= {"PYTHONPATH": python_path([], spec.env), TOKEN_VARIABLE: token}
-    job = {"job_name": spec.module, "args": words}
+    job = {"job_name": spec.module, "args": list(spec.words)}
     sys.stdout.flush()
     before = {number: signal.signal(number, _ask) for number in (signal.SIGTERM, signal.SIGHUP)}
     replicas: dict[Task, subprocess.Popen[bytes]] = {}
@@ -93,7 +93,7 @@ def _tasks(
             f"Port {error.filename} is taken, and the cluster needs {sum((counts or {}).values())} ports from "
             f"{start_port} on. Choose another first one with --start-port."
         ) from error
-    share = {"threads": max(1, cores() // sum(counts.values())) if counts else None, "gpus": 0}
+    share = {"threads": max(1, cores() // sum(counts.values())) if counts else None, "gpus": ()}
     for role, listed in addresses.items():
         for index in range(len(listed)):
             task = Task(role, index)

@@ -15,9 +15,10 @@ import sys
 from functools import cache
 from pathlib import Path
 
-__all__ = ["TOKEN_VARIABLE", "adopt_orphans", "die_with_parent", "identity", "machine"]
+__all__ = ["CANCEL_SIGNAL", "TOKEN_VARIABLE", "adopt_orphans", "die_with_parent", "identity", "machine"]
 
 TOKEN_VARIABLE = "MLHELPERS_JOB_TOKEN"  # noqa: S105  # a mark to recognise processes by, not a secret
+CANCEL_SIGNAL = signal.SIGUSR1  # tells a supervisor to cancel its job, also where the store cannot be written
 _DEATH_SIGNAL = 1  # PR_SET_PDEATHSIG
 _SUBREAPER = 36  # PR_SET_CHILD_SUBREAPER
 _LINUX = sys.platform == "linux"

@@ -58,7 +58,7 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
     local = {
         "note": cluster.note,
         "notes": list(code.notes),
-        "cluster": {"counts": dict(cluster.counts), "threads": cluster.threads, "gpus": cluster.gpus},
+        "cluster": {"counts": dict(cluster.counts), "threads": cluster.threads, "gpus": list(cluster.gpus)},
         "replicas": {task.name: _own_files(folder, task.name) for task in cluster.tasks},
         "command": command,
         "cwd": str(code.cwd),
@@ -117,7 +117,8 @@ def fill_folder(folder: Path, plan: Plan, token: str) -> None:
     (folder / "progress").mkdir()
     (folder / "working_folder").write_text(local["cwd"])
     (folder / "logs").mkdir()
-    log_path(folder, next(iter(local["replicas"]))).touch()
+    for task in local["replicas"]:
+        log_path(folder, task).touch()
     (folder / "outcome").write_bytes(b" " * OUTCOME_BYTES)
     spec = plan.spec
     launch = {

@@ -95,18 +95,19 @@ class Times:
     """
 
     def __init__(self, log: Path) -> None:
+        self._log = log
         self._path = log.with_suffix(".times")
         self._marks: Iterator[tuple[int, float]] | None = None
         self._behind, self._text = -1, ""  # the mark that was met last: bytes of the log, its time as text
 
     def at(self, offset: int) -> str:
-        """Return the time of the first mark behind a byte, RFC 3339 in UTC; now where there is none yet."""
+        """Return the time of the first mark behind a byte, RFC 3339 in UTC; where there is none, of the last print."""
         if self._marks is None:
             self._marks = self._from(offset)
         while self._behind <= offset:
             found = next(self._marks, None)
             if found is None:
-                return rfc3339(time.time())
+                return rfc3339(self._log.stat().st_mtime if self._log.exists() else time.time())
             self._behind, self._text = found[0], rfc3339(found[1])
         return self._text
 

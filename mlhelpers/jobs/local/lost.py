@@ -15,6 +15,7 @@ from typing import Any
 from mlhelpers.errors import JobError
 from mlhelpers.jobs.local import outcome
 from mlhelpers.jobs.local.identity import machine
+from mlhelpers.jobs.local.logs import rfc3339
 from mlhelpers.jobs.local.outcome import Outcome
 from mlhelpers.jobs.local.store import FINAL, Store
 
@@ -37,7 +38,9 @@ def held(folder: Path) -> Iterator[int | None]:
     """
     try:
         lock = os.open(folder / "lock", os.O_RDWR | os.O_CREAT, 0o600)
-    except PermissionError:  # another user's
+    except FileNotFoundError:
+        raise
+    except OSError:  # another user's, or on a disk that cannot be written
         yield None
         return
     try:
@@ -84,11 +87,21 @@ def _bury(store: Store, name: str) -> dict[str, Any]:
     processes.stop(lambda: processes.of_token(row["token"]), 0.5)
     end = outcome.read(folder / "outcome") or _epitaph(row, folder.is_dir())
     try:
-        store.finish(name, end.state, end.message, end.exit_code)
+        store.finish(name, end.state, end.message, end.exit_code, _last_sign_of_life(folder, row))
     except JobError:  # the disk is full: tell the truth all the same
         return row | {"state": end.state, "error_message": end.message, "exit_code": end.exit_code}
     (folder / "launch.json").unlink(missing_ok=True)
     return store.job(name) or row
+
+
+def _last_sign_of_life(folder: Path, row: Mapping[str, Any]) -> str | None:
+    """Return when a job last printed something, which is not before its start; None where nothing is left of it."""
+    try:
+        printed = max((path.stat().st_mtime for path in (folder / "logs").iterdir()), default=0.0)
+    except OSError:
+        return None
+    began: str = row["start_time"] or row["create_time"]
+    return max(rfc3339(printed), began)
 
 
 def _epitaph(row: Mapping[str, Any], has_folder: bool) -> Outcome:

@@ -1,6 +1,8 @@
 """The processes of a job: found by a token in their environment, and stopped with everything they started.
 
-Every descendant inherits the token, whatever session or parent it has moved to.
+A descendant inherits the token whatever session or parent it has moved to. One that was given an environment of its
+own is found as a descendant, as long as the supervisor lives, to which the kernel hands orphans; when the supervisor
+was killed, one that has both an environment and a session of its own is out of reach.
 """
 
 from __future__ import annotations
@@ -12,9 +14,9 @@ from collections.abc import Callable
 
 import psutil
 
-from mlhelpers.jobs.local.identity import TOKEN_VARIABLE, identity
+from mlhelpers.jobs.local.identity import CANCEL_SIGNAL, TOKEN_VARIABLE, identity
 
-__all__ = ["find", "of_token", "stop", "tree", "wake"]
+__all__ = ["find", "of_token", "stop", "tell_to_cancel", "tree"]
 
 _POLL_S = 0.02
 
@@ -29,10 +31,10 @@ def find(known: str) -> psutil.Process | None:
         return None
 
 
-def wake(known: str) -> None:
-    """Send SIGTERM to the process of an identity, if it is still there."""
+def tell_to_cancel(known: str) -> None:
+    """Send the signal that cancels a job to the supervisor of an identity, if it is still there."""
     if process := find(known):
-        _send(process, signal.SIGTERM)
+        _send(process, CANCEL_SIGNAL)
 
 
 def tree(pid: int, token: str) -> list[psutil.Process]:

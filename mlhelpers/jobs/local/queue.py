@@ -13,7 +13,6 @@ import os
 import subprocess
 from pathlib import Path
 
-from mlhelpers.errors import JobError
 from mlhelpers.jobs.local.lost import held, true_row
 from mlhelpers.jobs.local.store import Store
 
@@ -22,6 +21,8 @@ __all__ = ["start_next"]
 
 def start_next(store: Store, max_jobs: int) -> None:
     """Start the supervisors of the jobs at the head of the queue: one for each free place, and one that waits.
+
+    A job whose supervisor does not start has failed, and its row says why.
 
     Args:
         store: The store.
@@ -58,9 +59,8 @@ def _start_supervisor(store: Store, name: str, lock: int) -> None:
     except (OSError, ValueError, KeyError) as error:
         reason = str(error)
     if reason:
-        message = f"The process that looks after the job did not start: {reason}"
-        store.finish(name, "FAILED", message, None)
-        raise JobError(f"The job {name!r} failed. {message}")
+        store.finish(name, "FAILED", f"The process that looks after the job did not start: {reason}", None)
+        (folder / "launch.json").unlink(missing_ok=True)
 
 
 def _last_line(path: Path) -> str:

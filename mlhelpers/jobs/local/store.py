@@ -19,11 +19,11 @@ from mlhelpers.errors import JobError
 from mlhelpers.jobs.local.database import Database
 from mlhelpers.jobs.local.logs import rfc3339
 
-__all__ = ["FINAL", "Store", "now"]
+__all__ = ["FINAL", "FIRST", "Store", "now"]
 
 FINAL = ("SUCCEEDED", "FAILED", "CANCELLED")
 _BUSY = ("PREPARING", "RUNNING", "CANCELLING")
-_FIRST = "master-replica-0"
+FIRST = "master-replica-0"  # the task of a job's first replica
 _SCHEMA = """
 CREATE TABLE jobs (
     position INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -135,10 +135,9 @@ class Store:
         query = f"SELECT {columns} FROM jobs ORDER BY position DESC LIMIT ?"  # noqa: S608
         return self._database.rows(query, (-1 if limit is None else limit,))
 
-    def unfinished(self) -> list[str]:
-        """Return the names of the jobs that are not over, in the order of their submission."""
-        query = f"SELECT name FROM jobs WHERE state NOT IN {FINAL} ORDER BY position"  # noqa: S608
-        return [row["name"] for row in self._database.rows(query)]
+    def busy(self) -> list[dict[str, Any]]:
+        """Return the rows of the jobs that have a place, in the order of their submission."""
+        return self._database.rows(f"SELECT * FROM jobs WHERE state IN {_BUSY} ORDER BY position")  # noqa: S608
 
     def move(self, name: str, state: str, allowed: tuple[str, ...], **columns: str | None) -> bool:
         """Change a job's state if it is in one of the allowed states now.
@@ -210,7 +209,9 @@ class Store:
 
         self._database.change(change)
 
-    def finish(self, name: str, state: str, error_message: str | None, exit_code: int | None) -> bool:
+    def finish(
+        self, name: str, state: str, error_message: str | None, exit_code: int | None, end_time: str | None = None
+    ) -> bool:
         """Record the end of a job and of its replicas; nothing happens where an end is recorded already.
 
         Args:
@@ -218,13 +219,14 @@ class Store:
             state: The final state.
             error_message: What to tell the user, or None.
             exit_code: The first replica's, where that is known.
+            end_time: When it ended, RFC 3339; now where None.
 
         Returns:
             Whether this was the end.
         """
-        end = now()
+        end = end_time or now()
         ended = f"UPDATE jobs SET state = ?, end_time = ?, error_message = ? WHERE name = ? AND state NOT IN {FINAL}"  # noqa: S608
-        first = f"UPDATE replicas SET exit_code = ? WHERE job = ? AND task = '{_FIRST}' AND exit_code IS NULL"  # noqa: S608
+        first = f"UPDATE replicas SET exit_code = ? WHERE job = ? AND task = '{FIRST}' AND exit_code IS NULL"  # noqa: S608
         replicas = "UPDATE replicas SET end_time = ? WHERE job = ? AND end_time IS NULL"
 
         def change(database: sqlite3.Connection) -> bool:

@@ -26,19 +26,18 @@ from types import FrameType
 from typing import Any
 
 from mlhelpers.errors import JobError
-from mlhelpers.jobs.hints import cause, ending
+from mlhelpers.jobs.hints import DISK_FULL, cause, ending
 from mlhelpers.jobs.local.cluster import Task, free_addresses, replica_environment
-from mlhelpers.jobs.local.identity import adopt_orphans, identity
+from mlhelpers.jobs.local.identity import CANCEL_SIGNAL, adopt_orphans, identity
 from mlhelpers.jobs.local.logs import SERVICE, Marks, log_path, write_service
 from mlhelpers.jobs.local.outcome import Outcome, write_in_place
 from mlhelpers.jobs.local.queue import start_next
 from mlhelpers.jobs.local.replica import Replica
-from mlhelpers.jobs.local.store import Store
+from mlhelpers.jobs.local.store import FINAL, Store
 
 __all__ = ["main"]
 
 _LITTLE_BYTES = 1 << 16
-_FULL = "The disk is full: free some room, or send the results elsewhere."
 _LOOK_S = 1.0  # between two looks into the store
 _MARK_S = 0.1  # between two marks of time in the logs; also how late a due restart may be
 _QUEUE_S = 0.2
@@ -61,6 +60,10 @@ def main() -> None:
     supervisor.end(outcome)
 
 
+class _CannotStartError(Exception):
+    """A replica's process could not be started."""
+
+
 class _Supervisor:
     def __init__(self, folder: Path) -> None:
         self.folder = folder
@@ -70,6 +73,7 @@ class _Supervisor:
         self.asked_by_signal = 0
         self.wake = -1
         self.replicas: list[Replica] = []
+        self.retries = 0
         self.service_marks = Marks(log_path(folder, SERVICE))
         self.ends_at = float("inf")
         self.looked_at = 0.0
@@ -80,18 +84,17 @@ class _Supervisor:
         if not self._take_place():
             return None
         adopt_orphans()
-        max_retries = self.launch["max_retries"]
-        for retries in range(max_retries + 1):
+        while True:
             try:
-                outcome = self._try(retries)
-            except OSError as error:
-                return Outcome("FAILED", f"The trainer could not be started: {error.strerror or error}.")
+                outcome = self._try()
+            except _CannotStartError as error:
+                return Outcome("FAILED", f"The trainer could not be started: {error}.")
             finally:
                 self._stop_all(_LEFTOVER_GRACE_S)
             if outcome is not None:
                 return outcome
-            self._tell(f"the job is tried again from its checkpoints ({retries + 1} of {max_retries})")
-        raise AssertionError("the last try has an outcome")
+            self.retries += 1
+            self._tell(f"the job is tried again from its checkpoints ({self.retries} of {self.launch['max_retries']})")
 
     def end(self, outcome: Outcome | None) -> None:
         """Stop what is left and record the end; in the place kept for it where the disk is full."""
@@ -99,10 +102,11 @@ class _Supervisor:
         if outcome is not None:
             self._tell(f"the job is over: {outcome.state}")
             self._record(outcome)
-        with suppress(OSError):
-            if outcome is not None:
+        with suppress(JobError, OSError):
+            row = self.store.job(self.name)
+            if row is None or row["state"] in FINAL:  # one that waits will be started with it later
                 (self.folder / "launch.json").unlink(missing_ok=True)
-        with suppress(JobError):  # the next job's trouble is recorded with that job
+        with suppress(JobError):
             start_next(self.store, self.launch["max_jobs"])
 
     def _record(self, outcome: Outcome) -> None:
@@ -112,7 +116,8 @@ class _Supervisor:
                 return
             except JobError:
                 if attempt == 0:
-                    write_in_place(self.folder / "outcome", outcome)
+                    with suppress(OSError):  # the folder was removed
+                        write_in_place(self.folder / "outcome", outcome)
                 time.sleep(0.3)
 
     def _listen(self) -> None:
@@ -122,7 +127,7 @@ class _Supervisor:
         os.set_blocking(self.wake, False)
         signal.set_wakeup_fd(writing, warn_on_full_buffer=False)
         signal.signal(signal.SIGCHLD, lambda number, frame: None)
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP, CANCEL_SIGNAL):
             signal.signal(number, self._asked)
 
     def _asked(self, number: int, frame: FrameType | None) -> None:
@@ -136,25 +141,28 @@ class _Supervisor:
     def _take_place(self) -> bool:
         """Wait until the job is the first in the queue and there is a place; tell whether it got it."""
         me = identity(os.getpid())
-        while not self.store.take_place(self.name, me, self.launch["max_jobs"]):
-            row = self.store.job(self.name)
-            if row is None or row["state"] != "QUEUED" or self.asked_by_signal or not self.folder.is_dir():
+        while True:
+            with suppress(JobError):  # the disk is full, or the store is busy for long: a queued job can wait
+                if self.store.take_place(self.name, me, self.launch["max_jobs"]):
+                    return True
+                row = self.store.job(self.name)
+                if row is None or row["state"] != "QUEUED":
+                    return False
+                if time.monotonic() - self.looked_at >= _LOOK_S:
+                    self.looked_at = time.monotonic()
+                    self._bury_lost()
+            if self.asked_by_signal or not self.folder.is_dir():
                 return False
-            if time.monotonic() - self.looked_at >= _LOOK_S:
-                self._bury_lost()
-                self.looked_at = time.monotonic()
             self._pause(_QUEUE_S)
-        return True
 
     def _bury_lost(self) -> None:
         """Free the places of jobs whose supervisors were killed."""
         from mlhelpers.jobs.local.lost import true_row
 
-        for name in self.store.unfinished():
-            if name != self.name and (row := self.store.job(name)):
-                true_row(self.store, row)
+        for row in self.store.busy():
+            true_row(self.store, row)
 
-    def _try(self, retries: int) -> Outcome | None:
+    def _try(self) -> Outcome | None:
         """Run all replicas once; return how the job ended, or None where it should be tried again."""
         addresses = free_addresses(self.launch["cluster"]["counts"])
         tasks = [Task(role, index) for role, listed in addresses.items() for index in range(len(listed))]
@@ -166,24 +174,29 @@ class _Supervisor:
         }
         for replica in self.replicas:
             self._start(replica, environments[replica.task])
-        self.store.running(self.name, retries)
+        with suppress(JobError):  # no room: it is tried again with the looks below
+            self.store.running(self.name, self.retries)
         if self.ends_at == float("inf"):
             self.ends_at = time.monotonic() + self.launch["max_running_s"]
             with suppress(JobError):
                 start_next(self.store, self.launch["max_jobs"])  # somebody else waits at the head of the queue now
         self._tell(f"running {', '.join(task.name for task in tasks)}")
-        return self._watch(environments, is_last=retries == self.launch["max_retries"])
+        return self._watch(environments)
 
     def _start(self, replica: Replica, environment: dict[str, str]) -> None:
-        replica.start(environment)
+        try:
+            replica.start(environment)
+        except OSError as error:
+            raise _CannotStartError(error.strerror or error) from error
         assert replica.process is not None
         with suppress(JobError, ProcessLookupError):  # a full disk, or a trainer that is over already
             self.store.started(self.name, replica.task.name, identity(replica.process.pid), replica.restarts)
 
-    def _watch(self, environments: dict[Task, dict[str, str]], is_last: bool) -> Outcome | None:
+    def _watch(self, environments: dict[Task, dict[str, str]]) -> Outcome | None:
         """Wait for the first replica's end, and see to those that fail; None where the job should be tried again."""
         first = self.replicas[0]
         done_at = None
+        is_last = self.retries == self.launch["max_retries"]
         while True:
             for replica in self._reap():
                 if replica.exit_code == 0 or done_at is not None:
@@ -248,8 +261,11 @@ class _Supervisor:
             job = {"state": "RUNNING"}
         if job is None or not self.folder.is_dir():
             return _REMOVED
-        if job["state"] == "CANCELLING":
+        if job["state"] == "CANCELLING" or self.asked_by_signal == CANCEL_SIGNAL:
             return Outcome("CANCELLED")
+        if job["state"] == "PREPARING":
+            with suppress(JobError):
+                self.store.running(self.name, self.retries)
         if self.asked_by_signal:
             name = signal.Signals(self.asked_by_signal).name
             return Outcome("FAILED", f"The job was ended from outside ({name}), as when the machine is shut down.")
@@ -275,10 +291,12 @@ class _Supervisor:
         lines = replica.last_lines()
         who = "The trainer" if len(self.replicas) == 1 else f"The replica {replica.task.name}"
         message = [f"{who} {ending(exit_code)}."]
-        if replica.restarts:
-            retries = self.launch["max_retries"]
-            message.append(f"It was started again {replica.restarts} times, and the whole job {retries} times.")
-        if hint := _FULL if self._has_no_room() else cause(exit_code, lines):
+        if replica.restarts or self.retries:
+            message.append(
+                f"It had been started again {_times(replica.restarts)}"
+                + (f", after the whole job had been tried again {_times(self.retries)}." if self.retries else ".")
+            )
+        if hint := DISK_FULL if self._has_no_room() else cause(exit_code, lines):
             message.append(f"Hint: {hint}")
         message += ["Its last lines:", *(f"  {line}" for line in lines)] if lines else ["It printed nothing."]
         return Outcome("FAILED", "\n".join(message), exit_code)
@@ -293,6 +311,10 @@ class _Supervisor:
     def _tell(self, line: str) -> None:
         write_service(self.folder, line)
         self.service_marks.look()
+
+
+def _times(count: int) -> str:
+    return "once" if count == 1 else f"{count} times"
 
 
 if __name__ == "__main__":

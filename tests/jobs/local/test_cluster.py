@@ -24,8 +24,8 @@ from mlhelpers.jobs.local.cluster import (
 _GIB = 1 << 30
 
 
-def _counts(tier: str, cores: int, memory: int = 64, gpus: int = 0, **fields: object) -> dict[str, int]:
-    return dict(cluster_of(JobSpec("a", "b", scale_tier=tier, **fields), Machine(cores, memory * _GIB, gpus)).counts)  # type: ignore[arg-type]
+def _counts(tier: str, cores: int, memory: int = 64, **fields: object) -> dict[str, int]:
+    return dict(cluster_of(JobSpec("a", "b", scale_tier=tier, **fields), Machine(cores, memory * _GIB)).counts)  # type: ignore[arg-type]
 
 
 # the table of the documentation
@@ -56,17 +56,17 @@ def test_little_memory_starts_fewer() -> None:
 
 
 def test_where_there_are_gpus_each_replica_gets_one() -> None:
-    cluster = cluster_of(JobSpec("a", "b", scale_tier="PREMIUM_1"), Machine(16, 64 * _GIB, 2))
+    cluster = cluster_of(JobSpec("a", "b", scale_tier="PREMIUM_1"), Machine(16, 64 * _GIB, ("4", "7")))
     seen = [
         replica_environment(task, free_addresses(cluster.counts), {}, {"threads": None, "gpus": cluster.gpus})
         for task in cluster.tasks
     ]
 
-    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in seen] == ["0", "1"]
+    assert [environment["CUDA_VISIBLE_DEVICES"] for environment in seen] == ["4", "7"]
 
 
 def test_the_note_says_what_the_tier_meant_and_what_is_started() -> None:
-    note = cluster_of(JobSpec("a", "b", scale_tier="standard-1"), Machine(2, 8 * _GIB, 0)).note
+    note = cluster_of(JobSpec("a", "b", scale_tier="standard-1"), Machine(2, 8 * _GIB)).note
 
     assert note == (
         "STANDARD_1 meant a master, 4 workers and 3 parameter servers; here a master and 1 worker share 2 cores. "
@@ -75,7 +75,7 @@ def test_the_note_says_what_the_tier_meant_and_what_is_started() -> None:
 
 
 def test_the_note_says_that_an_accelerator_is_missing() -> None:
-    note = cluster_of(JobSpec("a", "b", scale_tier="BASIC_TPU"), Machine(2, 8 * _GIB, 1)).note
+    note = cluster_of(JobSpec("a", "b", scale_tier="BASIC_TPU"), Machine(2, 8 * _GIB, ("0",))).note
 
     assert note == (
         "BASIC_TPU meant one machine with a TPU; here it is one process. There is no TPU here, so it computes on the "
@@ -89,7 +89,35 @@ def test_a_custom_cluster_is_started_as_asked_up_to_two_replicas_a_core() -> Non
         return _counts("CUSTOM", cores, master=Pool("m"), workers=pool["worker"], parameter_servers=pool["ps"])
 
     assert asked(2, 1, 2) == {"chief": 1, "worker": 2, "ps": 1}
-    assert asked(9, 2, 2) == {"chief": 1, "worker": 3}
+    assert asked(9, 2, 2) == {"chief": 1, "worker": 2, "ps": 1}
+    assert asked(9, 2, 1) == {"chief": 1, "worker": 1}
+
+
+def test_what_there_is_no_room_for_is_named() -> None:
+    spec = JobSpec(
+        "a", "b", scale_tier="CUSTOM", master=Pool("m"), workers=Pool("m", 3), parameter_servers=Pool("m", 2)
+    )
+
+    assert cluster_of(spec, Machine(2, 64 * _GIB)).note == (
+        "CUSTOM meant a master, 3 workers, 2 parameter servers; here a master, 2 workers and 1 parameter server share "
+        "2 cores. There is no room here for 1 worker and 1 parameter server."
+    )
+
+
+def test_a_user_who_chose_gpus_keeps_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    for number in range(8):
+        (tmp_path / str(number)).mkdir()
+    path = Path
+    monkeypatch.setattr(
+        "mlhelpers.jobs.local.cluster.Path", lambda name: tmp_path if "nvidia" in str(name) else path(name)
+    )
+
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "6,7")
+    assert this_machine().gpus == ("6", "7")
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "")
+    assert this_machine().gpus == ()
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES")
+    assert len(this_machine().gpus) == 8
 
 
 @pytest.mark.parametrize(
@@ -136,7 +164,7 @@ def test_an_evaluator_stands_in_no_cluster_and_knows_the_others() -> None:
     addresses = {"chief": ["h:1"], "worker": ["h:2"], "evaluator": ["h:3"]}
 
     config = json.loads(
-        replica_environment(Task("evaluator", 0), addresses, {}, {"threads": 1, "gpus": 0})["TF_CONFIG"]
+        replica_environment(Task("evaluator", 0), addresses, {}, {"threads": 1, "gpus": []})["TF_CONFIG"]
     )
 
     assert config["cluster"] == {"chief": ["h:1"], "worker": ["h:2"]}

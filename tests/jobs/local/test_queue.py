@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import os
+import resource
+import sqlite3
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,8 +14,11 @@ import psutil
 import pytest
 
 from mlhelpers import jobs
+from mlhelpers.errors import JobError
 from mlhelpers.jobs import JobState
-from mlhelpers.jobs.local.store import Store
+from mlhelpers.jobs.local.engine import LocalBackend
+from mlhelpers.jobs.local.lost import held
+from mlhelpers.jobs.local.store import Store, now
 
 Submit = Callable[..., jobs.Job]
 Until = Callable[..., None]
@@ -30,6 +36,13 @@ _UNTIL_TOLD = """
 @pytest.fixture(autouse=True)
 def one_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MLHELPERS_MAX_JOBS", "1")
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> Store:
+    store = Store(tmp_path / "jobs")
+    store.prepare()
+    return store
 
 
 def _states() -> dict[str, str]:
@@ -153,10 +166,85 @@ def test_a_job_runs_with_the_environment_of_its_submission_however_late(
     assert (second.log(), third.log()) == ("yes\n", "None\n")
 
 
-def test_what_a_job_was_started_with_is_kept_no_longer_than_it_runs(submit: Submit, home: Path) -> None:
+def test_what_a_job_was_started_with_is_kept_no_longer_than_it_may_run(
+    submit: Submit, until: Until, home: Path
+) -> None:
+    """The environment of the submitter stands in launch.json, and there may be a secret in it."""
+    first, second = submit(_UNTIL_TOLD, "first"), submit("print('never')", "second")
+    until(lambda: "started" in first.log())
+
+    second.cancel()
+    first.cancel()
+    first.wait(20)
+
+    until(lambda: not list((home / "jobs").rglob("launch.json")), seconds=3)
+
+
+def test_a_supervisor_that_cannot_start_fails_its_own_job_and_leaves_nothing(
+    submit: Submit, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("mlhelpers.jobs.local.launch.sys.executable", "/nowhere/python")
+
+    with pytest.raises(JobError, match=r"The process that looks after the job did not start: .*nowhere"):
+        submit("print('never')")
+
+    assert not list((home / "jobs").rglob("launch.json"))
+
+
+def test_a_submission_that_was_killed_long_ago_leaves_nothing(submit: Submit, home: Path) -> None:
+    for name, age in (("old", 7200), ("new", 60)):
+        folder = home / "jobs" / f".{name}.0123abcd.part"
+        folder.mkdir(parents=True)
+        (folder / "launch.json").write_text("{}")
+        os.utime(folder, (time.time() - age,) * 2)
+
     submit("print('done')").wait(20)
 
-    assert not (home / "jobs" / "first" / "launch.json").exists()
+    assert [path.name for path in (home / "jobs").glob(".*.part")] == [".new.0123abcd.part"]
+
+
+def test_a_queued_job_outlasts_a_store_that_cannot_be_written_for_a_while(
+    submit: Submit,
+    until: Until,
+    home: Path,
+    tmp_path: Path,
+    no_process_is_left: Callable[[], list[psutil.Process]],
+) -> None:
+    first, second = submit(_UNTIL_TOLD, "first"), submit("print('done')", "second")
+    until(lambda: "started" in first.log())
+    (waiting,) = (process for process in no_process_is_left() if str(home / "jobs" / "second") in process.cmdline())
+
+    # from here on no file of the waiting supervisor's may grow: to it the disk is full
+    waiting.rlimit(resource.RLIMIT_FSIZE, (0, resource.RLIM_INFINITY))
+    (tmp_path / "project" / "end.first").touch()
+    until(lambda: first.state.is_final)
+    time.sleep(1)
+    assert second.state in (JobState.QUEUED, JobState.PREPARING)
+    waiting.rlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+
+    assert JobState.SUCCEEDED is second.wait(20)
+
+
+def test_a_long_queue_costs_no_more_to_list_than_one_that_is_over(store: Store) -> None:
+    with sqlite3.connect(store.folder / "jobs.sqlite") as database:
+        database.executemany(
+            "INSERT INTO jobs (name, create_time, labels, training_input, token) VALUES (?, ?, '{}', '{}', 't')",
+            [(f"job_{n}", now()) for n in range(5_000)],
+        )
+        database.execute("UPDATE jobs SET state = 'RUNNING', supervisor = 'a/1/2' WHERE name = 'job_0'")
+    for name in ("job_0", "job_1"):  # who looks finds the lock of each held, as by a supervisor
+        (store.folder / name).mkdir()
+    backend = LocalBackend(store.folder)
+
+    with held(store.folder / "job_0"), held(store.folder / "job_1"):
+        times = []
+        for _ in range(3):
+            begin = time.process_time()
+            listed = backend.list(None)
+            times.append(time.process_time() - begin)
+
+    assert [row["state"] for row in listed[-2:]] == ["QUEUED", "RUNNING"]
+    assert min(times) < 0.3, times
 
 
 def test_a_job_that_waits_for_jobs_of_its_own_does_not_wait_for_ever(submit: Submit, write_trainer) -> None:

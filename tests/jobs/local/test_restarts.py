@@ -70,7 +70,7 @@ def test_five_restarts_and_three_retries_are_made_and_not_one_more(submit: Submi
 
     assert job.log().count("start ") == 6 * 4
     assert "The trainer exited with code 1." in str(caught.value)
-    assert "started again 5 times, and the whole job 3 times" in str(caught.value)
+    assert "started again 5 times, after the whole job had been tried again 3 times." in str(caught.value)
     assert "  ValueError: the loss is nan" in str(caught.value)
     assert str(caught.value).count("start ") == 1, "the lines are those of the last start alone"
     assert sum("the job is tried again" in line for line in _told(job)) == 3
@@ -78,9 +78,19 @@ def test_five_restarts_and_three_retries_are_made_and_not_one_more(submit: Submi
     assert (resource["retries"], resource["replicas"][0]["restarts"]) == (3, 5)
 
 
+def test_a_failure_tells_of_the_restarts_that_were_made_and_of_no_other(submit: Submit) -> None:
+    first = submit(_COUNTS + "sys.exit(1 if start < 3 else 2)")
+    with pytest.raises(JobError, match=r"exited with code 2.\nIt had been started again 2 times.\n"):
+        first.wait(30)
+
+    second = submit(_COUNTS.replace("starts.", "others.") + "sys.exit(1)", "second", max_restarts=0, max_retries=1)
+    with pytest.raises(JobError, match=r"started again 0 times, after the whole job had been tried again once.\n"):
+        second.wait(30)
+
+
 @pytest.mark.parametrize(
     "slip",
-    ["import no_such_module", "if:", "sys.exit(2)", "undefined_name", "len()", "sys.exit(65)", "None.missing"],
+    ["import no_such_module", "if:", "sys.exit(2)", "sys.exit(65)", "open('gs://bucket/x')"],
 )
 def test_a_failure_that_would_come_again_ends_the_job_at_once(submit: Submit, slip: str) -> None:
     job = submit(_COUNTS + slip) if slip != "if:" else submit("if:")

@@ -103,6 +103,10 @@ def _kill(pick: random.Random, client: subprocess.Popen[str], home: Path, job_pr
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
                 killed.add(victim)
+    deadline = time.monotonic() + 2
+    # one that was killed while the disk was writing for it is there until that is done, and so is what it wrote
+    while any(_lives(pid) for victim in killed for pid in found[victim]) and time.monotonic() < deadline:
+        time.sleep(0.005)
     return killed
 
 
@@ -141,6 +145,13 @@ def _submit_again(package: Path, home: Path, out: Path) -> None:
 def _saved(out: Path) -> int:
     checkpoint = out / "checkpoint"
     return int(checkpoint.read_text()) if checkpoint.exists() else 0
+
+
+def _lives(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
+    except psutil.Error:
+        return False
 
 
 def _is(process: psutil.Process, word: str) -> bool:

@@ -12,6 +12,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 
 import psutil
@@ -58,6 +59,38 @@ def test_a_killed_supervisor_is_told_within_two_seconds_and_nothing_runs_on(
     assert f"(pid {supervisor.pid}) was killed from outside, so the job did not finish" in resource["errorMessage"]
     assert no_process_is_left() == []
     assert job.log() == "started\n"
+
+
+def test_a_job_that_nobody_looked_at_ended_when_it_last_printed(submit: Submit, until: Until, home: Path) -> None:
+    job = submit(_WITH_CHILDREN)
+    until(lambda: "started" in job.log() and job.state is JobState.RUNNING)
+    _supervisor(job, home).kill()
+    time.sleep(1.5)
+
+    told = job.describe()
+    (entry,) = job.follow("master-replica-0")
+    time.sleep(0.5)
+
+    ended = datetime.fromisoformat(told["endTime"]).timestamp()
+    assert time.time() - ended > 1.5
+    assert told["endTime"] >= told["startTime"]
+    assert next(iter(job.follow("master-replica-0"))).time == entry.time
+
+
+def test_a_job_is_cancelled_where_the_store_cannot_be_written(
+    submit: Submit, until: Until, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = submit(_WITH_CHILDREN)
+    until(lambda: "started" in job.log() and job.state is JobState.RUNNING)
+
+    def fail(*_: object, **__: object) -> bool:
+        raise JobError("The disk seems to be full")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Store, "move", fail)
+        job.cancel()
+
+    assert JobState.CANCELLED is job.wait(10)
 
 
 def test_a_list_tells_of_a_killed_supervisor_too(submit: Submit, until: Until, home: Path) -> None:
