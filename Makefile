@@ -143,7 +143,9 @@ chromium() {
 stage "ruff check" $(BIN)/ruff check .
 stage "ruff format" $(BIN)/ruff format --check .
 stage "mypy" $(BIN)/mypy
-stage "unit and contract tests" $(BIN)/python -m pytest --durations 10
+# in as many processes as there are cores: much of what is tested is waiting for other processes; whole files, because
+# what a file prepares is prepared once
+stage "unit and contract tests" $(BIN)/python -m pytest -n logical --dist loadfile --durations 10
 stage "notebooks as stored" $(BIN)/python -m pytest tests/test_install.py tests/test_notebooks_run.py -m notebooks -p no:randomly --durations 0
 if chromium; then
   stage "browser" $(BIN)/python -m pytest tests/browser -m browser -p no:randomly --durations 0

@@ -6,7 +6,7 @@ import re
 
 __all__ = ["LONGEST_LINE", "last_lines", "severity", "shown"]
 
-LONGEST_LINE = 1 << 16  # a trainer that never ends its line is shown in pieces of this many bytes
+LONGEST_LINE = 1 << 16  # what is longer, in bytes, is shown as it comes, before its end is there
 _COLOUR = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
 _LETTERS = {"D": "DEBUG", "I": "INFO", "W": "WARNING", "E": "ERROR", "F": "CRITICAL"}
 _WORDS = {"WARN": "WARNING", "FATAL": "CRITICAL"}

@@ -10,7 +10,11 @@ What each file does, from the outside in:
 | environment | the variables and arguments that a trainer finds |
 | foreground | a trainer in this terminal, for `mlhelpers local train` |
 | supervisor | the process that stands behind one job |
-| store | what is known of all jobs, in SQLite |
+| replica | one trainer's process, started, watched, started again |
+| queue | who starts next |
+| lost, outcome | jobs whose supervisor is gone; ends that the store had no room for |
+| store, database | what is known of all jobs, in SQLite, also on a full disk |
+| logs | one file for each replica, and when its lines were printed |
 | processes, identity | the processes of a job, found and stopped for certain |
 
 The supervisor starts from this package, so importing it costs nothing.

@@ -20,7 +20,7 @@ def main() -> None:
     """Train from the checkpoint, if there is one, to the last step."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--job-dir", type=Path, required=True, help="where the checkpoint goes")
-    parser.add_argument("--train_steps", type=int, default=4000, help="steps in all (default: %(default)s)")
+    parser.add_argument("--train_steps", type=int, default=3000, help="steps in all (default: %(default)s)")
     parser.add_argument("--batch_size", type=int, default=500, help="digits a step (default: %(default)s)")
     parser.add_argument("--learning_rate", type=float, default=0.3, help="length of a step (default: %(default)s)")
     flags = parser.parse_args()
