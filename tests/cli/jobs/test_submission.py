@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
@@ -31,7 +32,10 @@ def _config(text: str) -> str:
     return "config.yaml"
 
 
-def test_every_flag_of_the_original_command_reaches_the_request(run: Run) -> None:
+def test_every_flag_of_the_original_command_reaches_the_request(run: Run, home: Path) -> None:
+    (home / "buckets" / "my-bucket").mkdir(parents=True)
+    for package in (Path("a.tar.gz"), home / "buckets" / "my-bucket" / "b.whl"):
+        package.touch()
     request = _dry(
         run,
         *("--module-name", "trainer.task", "--packages", "a.tar.gz,gs://my-bucket/b.whl"),
@@ -135,6 +139,14 @@ def test_the_answer_comes_in_any_format(run: Run, form: str, word: str) -> None:
 
     jobs.attach("first").wait(progress=False)
     assert word in answer.out
+
+
+def test_a_streamed_log_comes_in_the_format_asked_for_and_else_in_columns(run: Run) -> None:
+    lines = run(*_SUBMIT, "--stream-logs", "--format", "json").out.splitlines()
+
+    assert "trained" in [json.loads(line)["message"] for line in lines]
+    again = run("submit", "training", "second", *_SUBMIT[3:], "--stream-logs").out.splitlines()
+    assert any(line.startswith("INFO ") and line.endswith(" trained") for line in again)
 
 
 def test_one_line_says_what_runs_in_place_of_old_versions(run: Run) -> None:
