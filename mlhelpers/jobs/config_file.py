@@ -200,6 +200,7 @@ def _loader() -> Any:
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
+            """Return a mapping; raise UsageError where a name is there twice."""
             seen: dict[str, int] = {}
             for key, _ in node.value:
                 line = key.start_mark.line + 1
