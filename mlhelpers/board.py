@@ -11,6 +11,7 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from mlhelpers.errors import DataError, MissingExtraError
@@ -20,6 +21,7 @@ from mlhelpers.storage import local_path
 __all__ = ["Board", "read_scalars", "show"]
 
 _MOST_POINTS = 2000  # of one curve; of more, as many are taken by chance, and the last one always
+_RUNNING: dict[Path, str] = {}  # folder -> address: a board lives as long as this process, so it is shown again
 
 # A page at 127.0.0.1 that frames one at localhost is a stranger to it, and the browser refuses it its storage: so the
 # frame takes the page's own name for this machine.
@@ -59,7 +61,7 @@ class Board:
 
 
 def show(folder: str | os.PathLike[str], height: int = 560) -> Board:
-    """Start TensorBoard over a folder of runs.
+    """Start TensorBoard over a folder of runs, or show the one that this process has over it.
 
     Args:
         folder: Holds event files, at any depth; a path or gs://.
@@ -72,6 +74,8 @@ def show(folder: str | os.PathLike[str], height: int = 560) -> Board:
     path = local_path(folder).resolve()
     if not path.is_dir():
         raise DataError(f"{path} is no folder, so there are no curves to show. Train first: notebook 05.")
+    if path in _RUNNING:
+        return Board(_RUNNING[path], height)
     try:
         with hidden(["tensorflow"]):  # it reads scalars without, and starts ten seconds sooner
             from tensorboard import default, program
@@ -80,10 +84,10 @@ def show(folder: str | os.PathLike[str], height: int = 560) -> Board:
             words = ["--logdir", str(path), "--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
             board.configure(argv=["tensorboard", *words])
             logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line per request would fill the notebook
-            address: str = board.launch()
+            _RUNNING[path] = board.launch()
     except ImportError as error:
         raise MissingExtraError("TensorBoard", "train") from error
-    return Board(address, height)
+    return Board(_RUNNING[path], height)
 
 
 def read_scalars(folder: str | os.PathLike[str]) -> dict[str, tuple[list[int], list[float]]]:

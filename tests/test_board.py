@@ -34,6 +34,8 @@ with hidden(["tensorflow"]):
 shown = board.show(folder)
 assert shown.address.startswith("http://127.0.0.1:"), shown
 assert shown.address in shown._repr_html_()
+again = board.show(str(folder) + "/", height=300)
+assert (again.address, again.height) == (shown.address, 300), again
 assert "tensorflow" not in sys.modules
 deadline = time.monotonic() + 20
 while not (points := requests.get(f"{shown.address}data/plugin/scalars/scalars?run=train&tag=loss")).ok:

@@ -3,15 +3,23 @@
 from __future__ import annotations
 
 import click
-from click.shell_completion import get_completion_class
+from click.shell_completion import CompletionItem, get_completion_class
 
-__all__ = ["completion"]
+__all__ = ["PLACE", "complete_files", "completion"]
+
+# a path or a gs:// address: the shell completes file names, and whoever reads or writes it says what is wrong with it
+PLACE = click.Path(readable=False)
 
 _INSTALL = {
     "bash": 'into ~/.bashrc:  eval "$(mlhelpers completion bash)"',
     "zsh": 'into ~/.zshrc:  eval "$(mlhelpers completion zsh)"',
     "fish": "into ~/.config/fish/config.fish:  mlhelpers completion fish | source",
 }
+
+
+def complete_files(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    """Leave the completion to the shell, which knows the files."""
+    return [CompletionItem(incomplete, type="file")]
 
 
 @click.command()

@@ -15,6 +15,7 @@ from typing import Any
 import click
 
 from mlhelpers import datasets
+from mlhelpers.cli.completion import PLACE
 from mlhelpers.cli.output import echo_resource, echo_rows, format_option
 from mlhelpers.errors import unknown_name
 from mlhelpers.storage import local_path, write_aside
@@ -58,7 +59,9 @@ def _make_prepare(name: str) -> click.Command:
             _echo_written(folder, list(paths))
 
     example = f"\b\nExample:\n  mlhelpers data prepare {name} --output-dir data/runs/{name}"
-    target = click.Option(["--output-dir"], required=True, help="Folder or gs:// address; made if it is missing.")
+    target = click.Option(
+        ["--output-dir"], required=True, type=PLACE, help="Folder or gs:// address; made if it is missing."
+    )
     command = click.Command(
         name,
         callback=prepare,

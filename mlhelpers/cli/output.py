@@ -56,9 +56,7 @@ def echo_resource(resource: object, output_format: str = "yaml") -> None:
         rows = [{"field": name, "value": value} for name, value in _fields(resource)]
         echo_rows(rows, ["field", "value"], output_format)
     else:
-        import yaml
-
-        click.echo(yaml.safe_dump(resource, sort_keys=False, allow_unicode=True, width=110), nl=False)
+        click.echo(_yaml(resource), nl=False)
 
 
 def echo_box(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -68,6 +66,21 @@ def echo_box(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     headers = [str(name).upper() for name in rows[0]] if rows else []
     click.echo(title)
     click.echo(tabulate([list(row.values()) for row in rows], headers, tablefmt="outline", disable_numparse=True))
+
+
+def _yaml(resource: object) -> str:
+    """Return plain data as YAML; a text of several lines stands there line by line."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+    Dumper.add_representer(str, text)
+    return str(yaml.dump(resource, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110))
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

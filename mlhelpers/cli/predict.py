@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mlhelpers.cli.completion import PLACE
 from mlhelpers.cli.output import echo_resource, echo_rows, format_option
 from mlhelpers.errors import DataError, PredictionError, UsageError, unknown_name
 
@@ -27,9 +28,15 @@ def instance_options(command: _Command) -> _Command:
     """Add the options that give the instances, as `read_given` takes them."""
     for option in reversed(
         (
-            click.option("--json-instances", metavar="FILE", help="One JSON instance per line; '-' is stdin."),
-            click.option("--json-request", metavar="FILE", help="A request, {\"instances\": [...]}; '-' is stdin."),
-            click.option("--text-instances", metavar="FILE", help="One text per line, as it is; '-' is stdin."),
+            click.option(
+                "--json-instances", type=PLACE, metavar="FILE", help="One JSON instance per line; '-' is stdin."
+            ),
+            click.option(
+                "--json-request", type=PLACE, metavar="FILE", help="A request, {\"instances\": [...]}; '-' is stdin."
+            ),
+            click.option(
+                "--text-instances", type=PLACE, metavar="FILE", help="One text per line, as it is; '-' is stdin."
+            ),
             click.option("--signature-name", help="The signature to call; without it the instances' keys decide."),
         )
     ):

@@ -8,6 +8,7 @@ from typing import Any
 
 import click
 
+from mlhelpers.cli.completion import PLACE
 from mlhelpers.cli.output import echo_resource, format_option
 from mlhelpers.errors import DataError
 
@@ -50,7 +51,7 @@ def mb(buckets: tuple[str, ...], location: str | None, default_storage_class: st
 
 
 @storage.command()
-@click.argument("addresses", nargs=-1, metavar="[ADDRESS...]")
+@click.argument("addresses", nargs=-1, type=PLACE, metavar="[ADDRESS...]")
 @click.option("--long", "-l", "is_long", is_flag=True, help="Show size and time too.")
 @click.option("--recursive", "-r", "-R", is_flag=True, help="Go down into folders, and list files alone.")
 @format_option()
@@ -91,7 +92,7 @@ def ls(addresses: tuple[str, ...], is_long: bool, recursive: bool, output_format
 
 
 @storage.command()
-@click.argument("paths", nargs=-1, required=True, metavar="SOURCE... DESTINATION")
+@click.argument("paths", nargs=-1, required=True, type=PLACE, metavar="SOURCE... DESTINATION")
 @click.option("--recursive", "-r", "-R", is_flag=True, help="Copy folders with all that is in them.")
 def cp(paths: tuple[str, ...], recursive: bool) -> None:
     """Copy files and folders, between buckets and folders of this machine.

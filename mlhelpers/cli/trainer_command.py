@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import difflib
+
 import click
 
 __all__ = ["TrainerCommand"]
@@ -20,12 +22,10 @@ class TrainerCommand(click.Command):
         try:
             rest = super().parse_args(ctx, own)
         except click.NoSuchOption as error:
-            hint = (
-                ""
-                if dashes
-                else f" What is meant for the trainer goes after a lone --, as in  -- {error.option_name} …"
-            )
-            raise click.UsageError(error.format_message() + hint, ctx) from error
+            told = click.NoSuchOption(error.option_name, possibilities=self._near(error.option_name)).format_message()
+            if not (dashes or self._near(error.option_name)):
+                told += f" What is meant for the trainer goes after a lone --, as in  -- {error.option_name} …"
+            raise click.UsageError(told, ctx) from error
         early = ctx.params.get("user_args", ())
         if early:
             raise click.UsageError(
@@ -33,6 +33,11 @@ class TrainerCommand(click.Command):
             )
         ctx.params["user_args"] = tuple(theirs)
         return rest
+
+    def _near(self, name: str) -> list[str]:
+        """Return the option nearest to a name, if one is near; the dashes, which all share, do not count."""
+        known = [word.lstrip("-") for one in self.params if isinstance(one, click.Option) for word in one.opts]
+        return [f"--{word}" for word in difflib.get_close_matches(name.lstrip("-"), known, n=1)]
 
 
 def _split(args: list[str]) -> tuple[list[str], list[str], list[str]]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mlhelpers.cli.completion import PLACE
 from mlhelpers.cli.output import echo_resource, echo_rows, format_option
 
 __all__ = ["versions"]
@@ -27,7 +28,7 @@ def versions() -> None:
 @versions.command()
 @click.argument("version")
 @_model_option
-@click.option("--origin", required=True, metavar="FOLDER", help="The export folder, or gs://bucket/path.")
+@click.option("--origin", required=True, type=PLACE, metavar="FOLDER", help="The export folder, or gs://bucket/path.")
 @click.option("--description", default="", help="What is special about this version.")
 @click.option("--runtime-version", metavar="N.N", help="Noted; what is installed here answers instead.")
 @click.option("--python-version", metavar="N.N", help="Noted; this Python answers instead.")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import sys
 import time
 from types import TracebackType
@@ -14,7 +15,7 @@ from mlhelpers.jobs.base import JobState
 if TYPE_CHECKING:
     from tqdm.std import tqdm
 
-__all__ = ["ProgressBar", "progress_text"]
+__all__ = ["ProgressBar", "number", "progress_text"]
 
 _FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} steps, {elapsed}{postfix}"
 _FORMAT_AT_FIRST = "{desc}, {elapsed}"  # until the trainer has told how many steps there are
@@ -55,13 +56,13 @@ class ProgressBar:
             return
         self._drawn, self._drawn_at = state, time.monotonic()
         bar = self._bar = _new_bar() if self._bar is None else self._bar
-        total = progress.get("total_steps")
+        total, step = number(progress.get("total_steps")), number(progress.get("step"))
         if total and bar.total != total:
             bar.bar_format = _FORMAT
             bar.total = total
         phase = progress.get("phase") if state is JobState.RUNNING else None
         bar.set_description_str(f"{self._name}  {phase or state.lower()}", refresh=False)
-        bar.n = progress.get("step", bar.n)
+        bar.n = bar.n if step is None else step
         bar.set_postfix_str(progress_text(progress))
 
 
@@ -77,14 +78,22 @@ def progress_text(progress: dict[str, Any]) -> str:
         parts.append(f"tried again {_times(progress['retries'])}")
     if progress.get("restarts"):
         parts.append(f"started again {_times(progress['restarts'])}")
-    if progress.get("steps_per_second"):
-        parts.append(f"{progress['steps_per_second']:.1f} steps/s")
-    if progress.get("seconds_left"):
-        minutes, seconds = divmod(round(progress["seconds_left"]), 60)
+    if speed := number(progress.get("steps_per_second")):
+        parts.append(f"{speed:.1f} steps/s")
+    if left := number(progress.get("seconds_left")):
+        minutes, seconds = divmod(round(left), 60)
         parts.append(f"{minutes} min {seconds} s left" if minutes else f"{seconds} s left")
-    metrics = progress.get("metrics") or {}
-    parts += [f"{name} {value:.4f}" for name, value in metrics.items() if isinstance(value, int | float)]
+    metrics = progress.get("metrics")
+    known = metrics if isinstance(metrics, dict) else {}
+    parts += [f"{name} {value:.4f}" for name, value in known.items() if number(value) is not None]
     return ", ".join(parts)
+
+
+def number(value: object) -> int | float | None:
+    """Return a finite number as it is, and None for anything else: a trainer of one's own may report anything."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
 
 
 def _times(count: int) -> str:

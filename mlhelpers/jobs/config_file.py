@@ -96,12 +96,10 @@ def read_configuration(path: str | os.PathLike[str]) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or "it is no UTF-8 text"
         raise DataError(f"The config file {os.fspath(path)!r} cannot be read: {reason}.") from error
     try:
-        found = yaml.load(content, _loader())  # noqa: S506  # a SafeLoader with fewer types
+        return _job(yaml.load(content, _loader()))  # noqa: S506  # a SafeLoader with fewer types
     except yaml.YAMLError as error:
         told = " ".join(str(error).replace('in "<unicode string>", ', "at ").split())
         raise UsageError(f"The config file {os.fspath(path)!r} is neither YAML nor JSON: {told}.") from None
-    try:
-        return _job(found)
     except UsageError as error:
         raise UsageError(f"The config file {os.fspath(path)!r}: {error}") from None
 
@@ -202,10 +200,13 @@ def _loader() -> Any:
 
     class Loader(yaml.SafeLoader):
         def construct_mapping(self, node: Any, deep: bool = False) -> Any:
-            names = [key.value for key, _ in node.value]
-            for name in names:
-                if names.count(name) > 1 and name != "<<":
-                    raise yaml.constructor.ConstructorError(None, None, f"{name} is there twice", node.start_mark)
+            """Return a mapping; raise UsageError where a name is there twice."""
+            seen: dict[str, int] = {}
+            for key, _ in node.value:
+                line = key.start_mark.line + 1
+                if isinstance(key.value, str) and key.value != "<<" and key.value in seen:
+                    raise UsageError(f"{key.value} is there twice, in lines {seen[key.value]} and {line}. Keep one.")
+                seen[str(key.value)] = line
             return super().construct_mapping(node, deep)
 
     Loader.yaml_implicit_resolvers = {

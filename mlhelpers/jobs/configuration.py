@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
+from mlhelpers.jobs.packaging.archive import ARCHIVES
 from mlhelpers.jobs.spec import JobSpec, Pool
 
 __all__ = ["POOLS", "merged", "resource", "spec_fields"]
@@ -28,7 +29,7 @@ _SAME = {
     "pythonVersion": "python_version",
     "useChiefInTfConfig": "use_chief",
 }
-_ARCHIVES = (".tar.gz", ".tgz", ".zip", ".whl", ".egg")
+_ARCHIVES = (*ARCHIVES, ".egg")  # an egg is refused, as the archive that it is
 
 
 def resource(spec: JobSpec) -> dict[str, Any]:

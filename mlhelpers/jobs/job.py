@@ -237,19 +237,14 @@ class Job:
             resource = self.describe()
         except (MLHelpersError, OSError) as error:
             return [self.handle, str(error)]
+        from mlhelpers.jobs.view.panel import Snapshot, elapsed
+
         state = JobState(resource["state"])
-        lines = [f"{self.handle}  {state}  {_elapsed(resource)}".rstrip()]
+        took = elapsed(Snapshot(self.handle, datetime.now(UTC), state, resource))
+        lines = [f"{self.handle}  {state}  {took}".rstrip()]
         if resource.get("errorMessage"):
             lines.append(str(resource["errorMessage"]).splitlines()[0])
         hints = self.hints()
         if state.is_final:
             del hints["cancel"]
         return lines + [f"{what:<9} {command}" for what, command in hints.items()]
-
-
-def _elapsed(resource: dict[str, Any]) -> str:
-    begin = resource.get("startTime")
-    if not begin:
-        return ""
-    end = datetime.fromisoformat(resource["endTime"]) if resource.get("endTime") else datetime.now(UTC)
-    return f"{(end - datetime.fromisoformat(begin)).total_seconds():.1f} s"

@@ -1,73 +1,24 @@
-"""What to run: `JobSpec`, in words that every place to run understands, and the scale tiers of the service."""
+"""What to run: `JobSpec`, in words that every place to run understands, and checked when it is made."""
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from numbers import Real
 from typing import Any
 
 from mlhelpers.errors import UsageError, unknown_name
+from mlhelpers.jobs.machines import SCALE_TIERS, WHOLE_NUMBER, Pool, Tier, check_forms
 
 __all__ = ["MAX_RUNNING_S", "SCALE_TIERS", "JobSpec", "Pool", "Tier", "checked_labels"]
 
 MAX_RUNNING_S = 604800.0  # seven days, as on the service
+_NO_MACHINES = Pool()
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 _VERSION = re.compile(r"\d+\.\d+")
 _LABEL = re.compile(r"[a-z0-9_-]{1,63}")
-
-
-@dataclass(frozen=True)
-class Tier:
-    """What a scale tier was on the service.
-
-    Attributes:
-        meaning: The machines, in words.
-        workers: How many workers stand beside the master.
-        parameter_servers: How many parameter servers.
-        accelerator: "GPU", "TPU" or empty.
-    """
-
-    meaning: str
-    workers: int = 0
-    parameter_servers: int = 0
-    accelerator: str = ""
-
-
-# after the service's reference of trainingInput.scaleTier
-SCALE_TIERS = {
-    "BASIC": Tier("one machine"),
-    "STANDARD_1": Tier("a master, 4 workers and 3 parameter servers", 4, 3),
-    "PREMIUM_1": Tier("a master, 19 workers and 11 parameter servers", 19, 11),
-    "BASIC_GPU": Tier("one machine with a GPU", accelerator="GPU"),
-    "BASIC_TPU": Tier("one machine with a TPU", accelerator="TPU"),
-    "CUSTOM": Tier("machines of your own choice"),
-}
-
-
-@dataclass(frozen=True)
-class Pool:
-    """The machines of one role in a job.
-
-    Attributes:
-        machine_type: For instance "n1-standard-4"; needed in the cloud where the tier is CUSTOM.
-        count: How many. For the master it is always one.
-        accelerator_type: For instance "NVIDIA_TESLA_T4"; empty for none.
-        accelerator_count: How many accelerators each machine has.
-        image_uri: A container image of your own, in the cloud.
-    """
-
-    machine_type: str = ""
-    count: int = 0
-    accelerator_type: str = ""
-    accelerator_count: int = 0
-    image_uri: str = ""
-
-    @property
-    def is_given(self) -> bool:
-        """Tell whether anything was said about this role."""
-        return self != Pool()
 
 
 @dataclass(frozen=True)
@@ -99,7 +50,8 @@ class JobSpec:
         max_restarts: How often each failed replica is started again before the whole job is retried.
         max_retries: How often the whole job is retried before it has failed.
         cloud: Fields of the cloud's own by their names there (serviceAccount, network, …); without effect here.
-        grace_s: Seconds that a cancelled trainer is given to end by itself.
+        grace_s: Seconds that a cancelled trainer is given to end by itself, and the other replicas after the first
+            one has succeeded.
 
     Raises:
         UsageError: A field that is malformed; the message says which, and what is allowed.
@@ -118,10 +70,10 @@ class JobSpec:
     job_dir: str | os.PathLike[str] | None = None
     staging_bucket: str | None = None
     scale_tier: str = "BASIC"
-    master: Pool = Pool()
-    workers: Pool = Pool()
-    parameter_servers: Pool = Pool()
-    evaluators: Pool = Pool()
+    master: Pool = _NO_MACHINES
+    workers: Pool = _NO_MACHINES
+    parameter_servers: Pool = _NO_MACHINES
+    evaluators: Pool = _NO_MACHINES
     use_chief: bool | None = None
     runtime_version: str | None = None
     python_version: str | None = None
@@ -134,6 +86,7 @@ class JobSpec:
     grace_s: float = 10.0
 
     def __post_init__(self) -> None:
+        check_forms(self, _FORMS)
         if not isinstance(self.name, str) or not _NAME.fullmatch(self.name):
             raise UsageError(
                 f"{self.name!r} is no job name. A name starts with a letter and has letters, digits and underscores "
@@ -146,12 +99,12 @@ class JobSpec:
             )
         tier = str(self.scale_tier).upper().replace("-", "_")
         if tier not in SCALE_TIERS:
-            raise unknown_name("scale tier", self.scale_tier, SCALE_TIERS)
+            raise unknown_name("scale tier", tier, SCALE_TIERS)
         object.__setattr__(self, "scale_tier", tier)
         object.__setattr__(self, "args", _words(self.args))
         object.__setattr__(self, "env", _text_mapping("env", self.env))
         object.__setattr__(self, "labels", checked_labels(self.labels))
-        object.__setattr__(self, "packages", tuple(os.fspath(package) for package in self.packages))
+        object.__setattr__(self, "packages", _paths("packages", self.packages))
         for name in ("package_path", "job_dir"):
             value = getattr(self, name)
             if value is not None:
@@ -176,6 +129,30 @@ class JobSpec:
     def named(self, name: str) -> JobSpec:
         """Return the same spec under another name, to run it again."""
         return replace(self, name=name)
+
+
+# field -> (its types, how it is written); what may be left out may be None too
+_PATH = ((str, os.PathLike), "a path, for instance 'data/out'")
+_SECONDS = (Real, "seconds as a number, for instance 60")
+_FORMS: Mapping[str, tuple[Any, str]] = {
+    "package_path": _PATH,
+    "job_dir": _PATH,
+    "staging_bucket": (str, "a text, for instance 'gs://my-bucket'"),
+    "scale_tier": (str, "a text, for instance 'BASIC'"),
+    "runtime_version": (str, "a text, for instance '2.11'"),
+    "python_version": (str, "a text, for instance '3.11'"),
+    "region": (str, "a text, for instance 'us-central1'"),
+    "use_chief": (bool, "True or False"),
+    "max_running_s": _SECONDS,
+    "grace_s": _SECONDS,
+    "max_restarts": WHOLE_NUMBER,
+    "max_retries": WHOLE_NUMBER,
+    **dict.fromkeys(("env", "labels", "cloud"), (Mapping, "a mapping, for instance {'name': 'value'}")),
+    **dict.fromkeys(
+        ("master", "workers", "parameter_servers", "evaluators"),
+        (Pool, "a Pool, as Pool('n1-standard-4', 2)"),
+    ),
+}
 
 
 def _check_numbers(spec: JobSpec) -> None:
@@ -231,16 +208,13 @@ def _check_machines(spec: JobSpec) -> None:
             "(masterType in a config file)."
         )
     for role, pool in others.items():
-        if pool.count and not (pool.machine_type or pool.image_uri):
-            flag = role.replace(" ", "-")
-            raise UsageError(
-                f"{pool.count} {role}s were asked for without a machine type: give --{flag}-machine-type too."
-            )
-        if pool.machine_type and not pool.count:
-            flag = role.replace(" ", "-")
-            raise UsageError(
-                f"The {role}s have the machine type {pool.machine_type}, and no count: give --{flag}-count too."
-            )
+        flag = role.replace(" ", "-")
+        if pool.is_given and not (pool.machine_type or pool.image_uri):
+            asked = f"{pool.count} {role}s were" if pool.count else f"An accelerator of the {role}s was"
+            raise UsageError(f"{asked} asked for without a machine type: give --{flag}-machine-type too.")
+        if pool.is_given and not pool.count:
+            machine = f"machine type {pool.machine_type}" if pool.machine_type else f"image {pool.image_uri}"
+            raise UsageError(f"The {role}s have the {machine}, and no count: give --{flag}-count too.")
     if spec.runtime_version and spec.master.image_uri:
         raise UsageError("Give --runtime-version or --master-image-uri, not both: an image brings its own runtime.")
 
@@ -248,8 +222,10 @@ def _check_machines(spec: JobSpec) -> None:
 def _words(args: object) -> tuple[str, ...]:
     if isinstance(args, str):
         raise UsageError(f"args={args!r} is one text. Give a list of words, ['--train_steps', '200'], or a mapping.")
+    if not isinstance(args, Iterable) or isinstance(args, bytes):
+        raise UsageError(f"args={args!r} is refused. Give a list of words, ['--train_steps', '200'], or a mapping.")
     if not isinstance(args, Mapping):
-        return tuple(os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in args)  # type: ignore[attr-defined]
+        return tuple(os.fspath(word) if isinstance(word, os.PathLike) else str(word) for word in args)
     words = []
     for flag, value in args.items():
         bare = str(flag).removeprefix("--")
@@ -264,6 +240,19 @@ def _words(args: object) -> tuple[str, ...]:
                 f"The argument {bare!r} has the value {value!r}. Give a text, a number, a path or True/False."
             )
     return tuple(words)
+
+
+def _paths(what: str, paths: object) -> tuple[str, ...]:
+    if isinstance(paths, str | bytes | os.PathLike):
+        raise UsageError(f"{what}={paths!r} is one path. Give a list: {what}=[{paths!r}].")
+    if not isinstance(paths, Iterable):
+        raise UsageError(f"{what}={paths!r} is refused. Give a list of paths, for instance ['a.whl'].")
+    found = []
+    for path in paths:
+        if not isinstance(path, str | os.PathLike):
+            raise UsageError(f"{what} holds {path!r}. Give paths, for instance ['a.whl'].")
+        found.append(str(os.fspath(path)))
+    return tuple(found)
 
 
 def _text_mapping(what: str, mapping: Mapping[str, str]) -> dict[str, str]:

@@ -18,8 +18,8 @@ from mlhelpers.errors import DataError, UsageError
 from mlhelpers.settings import current
 from mlhelpers.storage.paths import is_aside, local_path
 
-__all__ = ["Entry", "check_bucket", "checked_path", "delete", "exists", "files_below", "found", "list_entries"]
-__all__ += ["make_bucket", "plan_delete", "split"]
+__all__ = ["Entry", "check_bucket", "check_link", "checked_path", "delete", "exists", "files_below", "found"]
+__all__ += ["list_entries", "make_bucket", "plan_delete", "split"]
 
 _WILD = re.compile(r"[*?[]")
 
@@ -28,10 +28,12 @@ _WILD = re.compile(r"[*?[]")
 class Entry:
     """A file, or a folder with what is below it left out.
 
+    A link that leads out of its bucket is a file of no bytes: what is behind it does not belong to the bucket.
+
     Attributes:
         address: As it was asked for: gs://bucket/path or a plain path; a folder's ends with a slash.
         path: Where it lies on this machine.
-        size: Bytes; 0 for a folder.
+        size: Bytes; 0 for a folder, and for a link that leads out of its bucket.
         modified: Seconds since the epoch.
     """
 
@@ -90,20 +92,26 @@ def list_entries(address: str | None = None, recursive: bool = False) -> list[En
         recursive: Go down into folders and return the files alone.
 
     Raises:
-        UsageError: The address is malformed.
+        UsageError: The address is malformed, or is a link that leads out of its bucket.
         DataError: There is nothing there, or it cannot be read.
     """
     if address is None:
-        return [_entry(f"gs://{name}", local_path(f"gs://{name}")) for name in _buckets()]
-    is_wild = _WILD.search(address) is not None
+        buckets = [(f"gs://{name}", local_path(f"gs://{name}")) for name in _buckets()]
+        below = (one for bucket in buckets for one in files_below(*bucket))
+        return [_entry(*one) for one in (below if recursive else buckets)]
+    is_wild = _is_wild(address)
     entries: list[Entry] = []
     for name, path in found(address):
-        if path.is_dir() and recursive:
+        if not is_wild:
+            check_link(name, path)
+        if _leads_out(name, path):
+            entries.append(_entry(name, path))
+        elif path.is_dir() and recursive:
             entries += [_entry(*one) for one in files_below(name, path)]
         elif path.is_dir() and not is_wild:
             inside = [(f"{name.rstrip('/')}/{one.name}", one) for one in sorted(path.iterdir())]
             entries += [_entry(*one) for one in inside if not is_aside(one[1].name)]
-        elif not (path.is_dir() and "**" in address):
+        elif not (path.is_dir() and is_wild and "**" in address):
             entries.append(_entry(name, path))
     return entries
 
@@ -190,9 +198,9 @@ def found(address: str) -> list[tuple[str, Path]]:
 
 def _matches(address: str) -> Iterator[tuple[str, Path]]:
     """Yield the address and path of each file and folder that fits; files that are being written are left out."""
-    if not _WILD.search(address):
+    if not _is_wild(address):
         path = checked_path(address)
-        if path.exists() or path.is_symlink():
+        if (path.exists() or path.is_symlink()) and (path.is_dir() or not address.endswith("/")):
             yield address, path
         return
     local_path(address)
@@ -208,6 +216,28 @@ def _matches(address: str) -> Iterator[tuple[str, Path]]:
             yield f"gs://{split(address)[0]}/{path.relative_to(root)}", path
 
 
+def _is_wild(address: str) -> bool:
+    """Tell whether an address has wildcards; what has their signs in its own name counts as itself."""
+    return _WILD.search(address) is not None and not os.path.lexists(local_path(address))
+
+
+def _leads_out(address: str, path: Path) -> bool:
+    """Tell whether a path in a bucket is a link to a folder outside it."""
+    if not (address.startswith("gs://") and path.is_symlink() and path.is_dir()):
+        return False
+    return not path.resolve().is_relative_to(local_path(f"gs://{split(address)[0]}").resolve())
+
+
+def check_link(address: str, path: Path) -> None:
+    """Refuse a link to a folder outside the bucket.
+
+    Raises:
+        UsageError: It is one.
+    """
+    if _leads_out(address, path):
+        raise UsageError(f"{address!r} is refused: a link leads out of the bucket, to {path.resolve()}.")
+
+
 def files_below(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
     """Yield the files below a folder, without following links to folders."""
     for parent, folders, files in os.walk(folder):
@@ -220,12 +250,13 @@ def files_below(name: str, folder: Path) -> Iterator[tuple[str, Path]]:
 
 def _entry(address: str, path: Path) -> Entry:
     try:
-        found = path.stat() if path.exists() else path.lstat()
+        is_outside = _leads_out(address, path)
+        found = path.stat() if path.exists() and not is_outside else path.lstat()
     except OSError as error:
         raise DataError(f"{address} cannot be read: {error.strerror}.") from error
-    if path.is_dir():
+    if path.is_dir() and not is_outside:
         return Entry(f"{address.rstrip('/')}/", path, 0, found.st_mtime)
-    return Entry(address, path, found.st_size, found.st_mtime)
+    return Entry(address.rstrip("/"), path, 0 if is_outside else found.st_size, found.st_mtime)
 
 
 def checked_path(address: str) -> Path:

@@ -28,11 +28,18 @@ def local_path(uri: str | os.PathLike[str]) -> Path:
         A plain path as it is; for gs:// the folder `<home>/buckets/<bucket>/<path>` that stands in for the bucket.
 
     Raises:
-        UsageError: The bucket's name is malformed, or the path climbs out of the bucket with `..`.
+        UsageError: The bucket's name is malformed, or the path climbs out of the bucket with `..`, or `~` names
+            a user that is not there.
     """
     text = os.fspath(uri)
     if not text.startswith("gs://"):
-        return Path(text).expanduser()
+        try:
+            return Path(text).expanduser()
+        except RuntimeError:
+            raise UsageError(
+                f"{text!r} begins with a home folder, and there is no user {text[1:].partition('/')[0]!r} here. "
+                f"Write ~/… for your own, or ./{text} for a file of that name."
+            ) from None
     bucket, _, key = text.removeprefix("gs://").partition("/")
     if not _BUCKET.fullmatch(bucket):
         raise UsageError(

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mlhelpers.errors import DataError, UsageError
-from mlhelpers.storage.files import check_bucket, checked_path, files_below, found
-from mlhelpers.storage.paths import write_aside
+from mlhelpers.storage.files import check_bucket, check_link, checked_path, files_below, found, split
+from mlhelpers.storage.paths import local_path, write_aside
 
 __all__ = ["Transfer", "copy", "plan_copy"]
 
@@ -33,8 +33,8 @@ def plan_copy(sources: Sequence[str], destination: str, recursive: bool = False)
         recursive: Whether folders are copied too.
 
     Raises:
-        UsageError: A folder is to be copied without `recursive`, several files to one, two to the same place, or one
-            onto or into itself.
+        UsageError: A folder is to be copied without `recursive`, several files to one, two to the same place, one
+            onto or into itself, one to a place inside a file, or a link leads out of its bucket.
         DataError: A source or the destination's bucket is not there.
     """
     target = checked_path(destination)
@@ -50,6 +50,7 @@ def plan_copy(sources: Sequence[str], destination: str, recursive: bool = False)
     transfers: list[Transfer] = []
     for name, path in files:
         place = target / path.name if into else target
+        check_link(name, path)
         if not path.is_dir():
             transfers.append(Transfer(path, place))
             continue
@@ -59,7 +60,21 @@ def plan_copy(sources: Sequence[str], destination: str, recursive: bool = False)
             raise UsageError(f"{name!r} cannot be copied into itself, to {destination!r}.")
         transfers += [Transfer(one, place / one.relative_to(path)) for _, one in files_below(name, path)]
     _check_transfers(transfers)
+    for transfer in transfers:
+        _check_way(transfer.target, destination)
     return transfers
+
+
+def _check_way(target: Path, destination: str) -> None:
+    """Refuse a target below a file."""
+    there = next((folder for folder in target.parents if os.path.lexists(folder)), None)
+    if there is None or there.is_dir():
+        return
+    name = str(there)
+    if destination.startswith("gs://"):
+        bucket = split(destination)[0]
+        name = f"gs://{bucket}/{there.relative_to(local_path(f'gs://{bucket}'))}"
+    raise UsageError(f"{name!r} is a file, so nothing can be copied into it. Give a folder, or another name.")
 
 
 def copy(transfers: Sequence[Transfer], tell: Callable[[Transfer], object] = lambda _: None) -> None:

@@ -9,8 +9,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 
 import mlhelpers
+from mlhelpers import cli
 from mlhelpers.cli import main
 
 
@@ -59,6 +61,45 @@ printf '%s\\n' "${{COMPREPLY[@]}}"
     done = subprocess.run(["bash", "-c", script], env=env, capture_output=True, text=True, check=False, timeout=60)
 
     assert set(done.stdout.split()) == (offered or {"--recursive"}), done.stderr
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        *("storage cp", "storage cp a", "storage ls", "data prepare mnist --output-dir"),
+        *("local train --package-path", "local train --job-dir", "local predict --model-dir"),
+        *("local train --module-name a -- --data_dir", "jobs submit training first -- --data_dir"),
+        *(
+            "predict --json-instances",
+            "predict --json-request",
+            "predict --text-instances",
+            "versions create a --origin",
+        ),
+        *(f"jobs submit training first --{option}" for option in ("config", "package-path", "packages", "job-dir")),
+    ],
+)
+def test_file_names_are_left_to_the_shell(typed: str) -> None:
+    completion = ShellComplete(cli._root, {}, "mlhelpers", "_MLHELPERS_COMPLETE")
+
+    found = completion.get_completions(typed.split(), "x")
+
+    assert [(item.value, item.type) for item in found] == [("x", "file")]
+
+
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("", ["basic", "standard-1", "premium-1", "basic-gpu", "basic-tpu", "custom"]),
+        ("STA", ["STANDARD_1"]),
+        ("basic-", ["basic-gpu", "basic-tpu"]),
+    ],
+)
+def test_scale_tiers_complete_as_they_are_begun(typed: str, offered: list[str]) -> None:
+    completion = ShellComplete(cli._root, {}, "mlhelpers", "_MLHELPERS_COMPLETE")
+
+    found = completion.get_completions(["jobs", "submit", "training", "first", "--scale-tier"], typed)
+
+    assert [item.value for item in found] == offered
 
 
 def test_an_unknown_shell_is_wrong_usage(capfd: pytest.CaptureFixture[str]) -> None:

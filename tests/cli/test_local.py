@@ -225,6 +225,45 @@ def test_a_taken_port_is_told_with_the_way(start: Start) -> None:
     assert "--start-port" in told
 
 
+@pytest.mark.parametrize(("port", "code"), [(65531, 0), (65532, 2), (65535, 2)])
+def test_a_cluster_has_room_for_its_ports_or_is_refused(
+    port: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(foreground, "run_foreground", lambda *_: 0)
+
+    with pytest.raises(SystemExit) as end:
+        main(["local", "train", "--module-name", "json.tool", "--distributed", "--start-port", str(port)])
+
+    assert end.value.code == code
+    assert ("needs 5 in a row" in capsys.readouterr().err) == (code == 2)
+
+
+def test_the_help_names_the_port_that_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["local", "train", "--help"])
+
+    assert f"[default: {foreground.START_PORT}]" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("word", "told", "untold"),
+    [
+        ("--module-nam", "Did you mean '--module-name'?", "lone --"),
+        ("--steps", "goes after a lone --, as in  -- --steps", "Did you mean"),
+    ],
+)
+def test_a_wrong_option_gets_the_nearest_or_the_way_to_the_trainer(
+    word: str, told: str, untold: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["local", "train", word, "x"])
+
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert told in said
+    assert untold not in said
+
+
 def _free_ports(count: int) -> int:
     """Return the first of some consecutive ports that are free now."""
     for first in range(28000, 32000, 10):

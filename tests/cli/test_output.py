@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+import yaml
 
 from mlhelpers.cli.output import echo_box, echo_resource, echo_rows
 
@@ -38,6 +39,16 @@ def test_a_resource_as_a_table_has_a_row_for_each_field(capsys: pytest.CaptureFi
         ["inside.list", '["a"]'],
         ["empty", "{}"],
     ]
+
+
+def test_a_text_of_several_lines_is_readable_in_yaml(capsys: pytest.CaptureFixture[str]) -> None:
+    resource = {"errorMessage": "It failed.\n  line 1\n    line 2", "state": "FAILED"}
+
+    echo_resource(resource)
+
+    out = capsys.readouterr().out
+    assert {"  It failed.", "    line 1", "      line 2"} <= set(out.splitlines())
+    assert yaml.safe_load(out) == resource
 
 
 def test_a_box_has_its_title_above(capsys: pytest.CaptureFixture[str]) -> None:

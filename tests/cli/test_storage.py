@@ -79,6 +79,17 @@ def test_rm_says_what_it_deletes_and_asks_nobody_in_a_script(bucket: Path, capsy
     assert list(bucket.iterdir()) == []
 
 
+def test_rm_counts_no_files_behind_a_link_out_of_the_bucket(bucket: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    Path("outside").mkdir()
+    Path("outside/mine").touch()
+    (bucket / "link").symlink_to(Path("outside").absolute())
+
+    assert run("rm", "-r", "gs://my-bucket/link") == 0
+
+    assert capsys.readouterr().err == "Removing gs://my-bucket/link\n"
+    assert Path("outside/mine").exists()
+
+
 class _Terminal(io.StringIO):
     def isatty(self) -> bool:
         return True

@@ -134,7 +134,7 @@ _INSIDE = "trainingInput:\n  "
         (_INSIDE + "scheduling: {priority: 1001}", "priority is 1001. It may be 0 to 1000."),
         (_INSIDE + "enableWebAccess: 1", "trainingInput.enableWebAccess should be true or false, and is '1'."),
         (_INSIDE + "hyperparameters: {goal: BEST}", "goal is 'BEST'. It may be MAXIMIZE, MINIMIZE."),
-        (_INSIDE + "region: a\n  region: b", "region is there twice"),
+        (_INSIDE + "region: a\n  region: b", "yaml': region is there twice, in lines 2 and 3. Keep one."),
         ("trainingInput: [", "is neither YAML nor JSON"),
         ("", "it should hold a job's fields"),
         ("- a", "it should hold a job's fields"),

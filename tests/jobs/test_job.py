@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable
 from datetime import datetime
@@ -137,7 +138,7 @@ def test_a_job_shows_its_state_and_what_can_be_done(submit: Submit, until: Until
     assert "cancel    mlhelpers jobs cancel first" in shown
     job.cancel()
     job.wait(10)
-    assert "CANCELLED" in repr(job)
+    assert re.fullmatch(r"Job local://first  CANCELLED  \d+:\d\d", repr(job).splitlines()[0])  # as the panel says it
     assert "cancel first" not in repr(job)
 
 

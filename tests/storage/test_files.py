@@ -183,3 +183,43 @@ def test_an_address_that_a_link_leads_out_of_the_bucket_is_refused(bucket: Path,
     assert all("mine" not in entry.address for entry in storage.plan_delete(["gs://my-bucket/**"]))
     with pytest.raises(DataError, match="There is nothing at"):
         storage.plan_delete(["gs://my-bucket/link/*"])
+
+
+def test_what_has_the_signs_of_wildcards_in_its_name_is_found_by_it(bucket: Path, tmp_path: Path) -> None:
+    (bucket / "we[i]rd").mkdir()
+    (bucket / "we[i]rd" / "x?").write_text("")
+
+    assert _addresses("gs://my-bucket/we[i]rd") == ["gs://my-bucket/we[i]rd/x?"]
+    assert _addresses("gs://my-bucket/we[i]rd/x?") == ["gs://my-bucket/we[i]rd/x?"]
+    assert storage.exists("gs://my-bucket/we[i]rd")
+
+
+def test_a_link_out_of_the_bucket_is_no_folder_and_is_not_listed_through(bucket: Path, tmp_path: Path) -> None:
+    outside = tmp_path / "outside"
+    outside.mkdir()
+    (outside / "mine").write_text("mine")
+    (bucket / "link").symlink_to(outside)
+    (bucket / "inside").symlink_to(bucket / "data" / "deep")
+
+    assert _addresses("gs://my-bucket") == [
+        *("gs://my-bucket/a.csv", "gs://my-bucket/data/", "gs://my-bucket/inside/", "gs://my-bucket/link"),
+    ]
+    assert _addresses("gs://my-bucket/inside") == ["gs://my-bucket/inside/c.csv"]
+    for recursive in (False, True):
+        assert "gs://my-bucket/link" in _addresses("gs://my-bucket/l*", recursive)
+        for address in ("gs://my-bucket/link", "gs://my-bucket/link/"):
+            with pytest.raises(UsageError, match=r"a link leads out of the bucket, to .*outside"):
+                storage.list_entries(address, recursive)
+    (entry,) = storage.plan_delete(["gs://my-bucket/link/"])
+    assert (entry.address, entry.is_folder, entry.size) == ("gs://my-bucket/link", False, 0)
+
+
+def test_a_slash_behind_a_file_makes_no_folder_of_it(bucket: Path) -> None:
+    with pytest.raises(DataError, match=r"nothing at 'gs://my-bucket/a\.csv/'\. Did you mean 'gs://my-bucket/a\.csv'"):
+        storage.list_entries("gs://my-bucket/a.csv/")
+
+
+def test_going_down_without_an_address_lists_every_file_of_every_bucket(bucket: Path) -> None:
+    (storage.make_bucket("gs://other-bucket") / "x").write_text("")
+
+    assert _addresses(None, recursive=True) == [*_addresses("gs://my-bucket", recursive=True), "gs://other-bucket/x"]

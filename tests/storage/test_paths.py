@@ -23,6 +23,11 @@ def test_a_tilde_is_the_home_folder(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     assert local_path("~/x") == tmp_path / "x"
 
 
+def test_the_home_folder_of_nobody_is_refused() -> None:
+    with pytest.raises(UsageError, match=r"'~no_such_user/x' begins with a home folder, and there is no user 'no_such"):
+        local_path("~no_such_user/x")
+
+
 def test_a_bucket_is_a_folder_of_the_local_store(home: Path) -> None:
     assert local_path("gs://my-bucket/a/b.txt") == home / "buckets" / "my-bucket" / "a" / "b.txt"
     assert local_path("gs://my-bucket") == home / "buckets" / "my-bucket"

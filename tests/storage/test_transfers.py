@@ -115,6 +115,35 @@ def test_a_link_does_not_lead_a_copy_out_of_its_bucket(bucket: Path, tmp_path: P
         _copy("a.csv", "gs://my-bucket/link/a.csv")
 
 
+def test_a_link_out_of_the_bucket_is_not_copied(bucket: Path, tmp_path: Path) -> None:
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "mine").write_text("mine")
+    (bucket / "link").symlink_to(tmp_path / "outside")
+
+    with pytest.raises(UsageError, match="a link leads out of the bucket"):
+        _copy("gs://my-bucket/link", "back", recursive=True)
+    assert not Path("back").exists()
+
+
+@pytest.mark.parametrize("place", ["file/c", "file/deep/c", "file/"])
+def test_a_place_inside_a_file_is_refused(bucket: Path, place: str) -> None:
+    (bucket / "file").write_text("old")
+    Path("plain").write_text("old")
+
+    with pytest.raises(UsageError, match="'gs://my-bucket/file' is a file, so nothing can be copied into it"):
+        _copy("a.csv", f"gs://my-bucket/{place}")
+    with pytest.raises(UsageError, match="'plain' is a file"):
+        _copy("a.csv", place.replace("file", "plain"))
+
+
+def test_a_file_with_the_signs_of_wildcards_in_its_name_is_copied(bucket: Path) -> None:
+    Path("we[i]rd").write_text("1")
+
+    _copy("we[i]rd", "gs://my-bucket")
+
+    assert _files(bucket) == {"we[i]rd": "1"}
+
+
 def test_an_old_file_stays_when_the_new_one_cannot_be_written(bucket: Path) -> None:
     (bucket / "x").write_text("old")
     Path("big").write_bytes(b"x" * (1 << 20))

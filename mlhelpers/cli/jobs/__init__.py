@@ -62,7 +62,7 @@ def update(
         raise UsageError("Say what to change: --update-labels K=V,…, --remove-labels K,… or --clear-labels.")
     attached = room.attach(job)
     taken = {key.strip(): None for key in filter(None, (remove_labels or "").split(","))}
-    attached.relabel({**taken, **parse_labels(update_labels or "")}, clear_labels)
+    attached.relabel({**taken, **parse_labels(update_labels or "", "--update-labels")}, clear_labels)
     click.echo(f"Job [{job}] updated.", err=True)
     echo_resource({"jobId": job, "labels": attached.describe()["labels"]}, output_format)
 

@@ -6,6 +6,7 @@ import operator
 import re
 import shlex
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from fnmatch import fnmatchcase
 from typing import Any
 
@@ -27,13 +28,16 @@ _KEYS = {
     "startTime": "startTime",
     "endTime": "endTime",
 }
-_COMPARISONS: dict[str, Callable[[str, str], bool]] = {
+_SIGNS: dict[str, Callable[[Any, Any], bool]] = {
     "=": operator.eq,
     "!=": operator.ne,
     "<": operator.lt,
     ">": operator.gt,
     "<=": operator.le,
     ">=": operator.ge,
+}
+_COMPARISONS: dict[str, Callable[[str, str], bool]] = {
+    **_SIGNS,
     ":": lambda value, pattern: fnmatchcase(value.lower(), pattern.lower()),
 }
 _TERM = re.compile(r"([\w.-]+)(<=|>=|!=|=|:|<|>)(.*)", re.DOTALL)
@@ -100,9 +104,28 @@ def _test(word: str, text: str) -> Callable[[_Row], bool]:
         return lambda row: label[1] in row["labels"] and compare(row["labels"][label[1]], value)
     if key not in _KEYS:
         raise unknown_name("key to filter by", key, [*_KEYS, "labels.NAME"])
-    name, known = _KEYS[key], [str(state) for state in JobState]
-    if name == "state" and "*" not in value and value.upper() not in known:
-        raise unknown_name("state", value, known)
-    if name == "state":
+    name = _KEYS[key]
+    if name.endswith("Time") and sign != ":":
+        moment = _moment(value, key)
+        return lambda row: bool(row.get(name)) and _SIGNS[sign](datetime.fromisoformat(row[name]), moment)
+    if name == "state" and sign != ":":
+        known = [str(state) for state in JobState]
         value = value.upper()
+        if value not in known:
+            raise unknown_name("state", value, known)
     return lambda row: name in row and compare(row[name], value)
+
+
+def _moment(text: str, key: str) -> datetime:
+    """Return the moment that a time as RFC 3339 writes it stands for, or the first one of a year, month or day."""
+    whole = text + "-01-01"[len(text) - 4 :] if re.fullmatch(r"\d{4}(-\d\d)?", text) else text
+    try:
+        if not re.match(r"\d{4}-\d\d-\d\d", whole):  # fromisoformat would read weeks too
+            raise ValueError
+        found = datetime.fromisoformat(whole)
+    except ValueError:
+        raise UsageError(
+            f"{key} is compared with {text!r}, which is no time. Write it as in RFC 3339, for instance "
+            "2030-01-31 or 2030-01-31T12:00:00Z; UTC is meant where no zone is said."
+        ) from None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)

@@ -21,8 +21,12 @@ def job_argument(command: _Command) -> _Command:
     return click.argument("job", shell_complete=_complete)(command)
 
 
-def parse_labels(text: str) -> dict[str, str]:
+def parse_labels(text: str, flag: str = "--labels") -> dict[str, str]:
     """Return the labels of a text such as "team=blue,n=1".
+
+    Args:
+        text: Pairs KEY=VALUE with commas between them; may be empty.
+        flag: The option that it was given to, for the message.
 
     Raises:
         UsageError: A label has no value.
@@ -31,7 +35,7 @@ def parse_labels(text: str) -> dict[str, str]:
     for pair in filter(None, text.split(",")):
         key, equals, value = pair.partition("=")
         if not equals:
-            raise UsageError(f"The label {pair!r} has no value. Write --labels KEY=VALUE,KEY=VALUE.")
+            raise UsageError(f"The label {pair!r} has no value. Write {flag} KEY=VALUE,KEY=VALUE.")
         labels[key.strip()] = value.strip()
     return labels
 

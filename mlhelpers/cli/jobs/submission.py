@@ -8,7 +8,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
+from click.core import ParameterSource
+from click.shell_completion import CompletionItem
 
+from mlhelpers.cli.completion import PLACE, complete_files
 from mlhelpers.cli.jobs.naming import parse_labels
 from mlhelpers.cli.jobs.streaming import print_log
 from mlhelpers.cli.output import echo_resource, format_option
@@ -86,14 +89,33 @@ def _cloud_options(command: _Command) -> _Command:
     return click.option("--enable-web-access", is_flag=True, default=None, help=text)(command)
 
 
+def _complete_tiers(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
+    from mlhelpers.jobs.spec import SCALE_TIERS
+
+    spelled = {
+        name if incomplete[:1].isupper() else name.lower().replace("_", "-"): tier.meaning
+        for name, tier in SCALE_TIERS.items()
+    }
+    return [CompletionItem(name, help=meaning) for name, meaning in spelled.items() if name.startswith(incomplete)]
+
+
 @submit.command(cls=TrainerCommand)
 @click.argument("job")
 @click.option("--module-name", help="The trainer's module, for instance trainer.task.")
-@click.option("--package-path", metavar="FOLDER", help="Your own package; a copy of it is what runs.")
-@click.option("--packages", metavar="FILE,…", help="Built packages that the trainer needs: .tar.gz, .zip, .whl.")
-@click.option("--job-dir", metavar="FOLDER|gs://…", help="For results; handed on as the last argument.")
-@click.option("--config", metavar="FILE", help="YAML or JSON with trainingInput; flags count for more than it.")
-@click.option("--scale-tier", metavar="TIER", help="Which machines: basic, standard-1, … custom.  [default: BASIC]")
+@click.option("--package-path", type=PLACE, metavar="FOLDER", help="Your own package; a copy of it is what runs.")
+@click.option(
+    "--packages", type=PLACE, metavar="FILE,…", help="Built packages that the trainer needs: .tar.gz, .zip, .whl."
+)
+@click.option("--job-dir", type=PLACE, metavar="FOLDER|gs://…", help="For results; handed on as the last argument.")
+@click.option(
+    "--config", type=PLACE, metavar="FILE", help="YAML or JSON with trainingInput; flags count for more than it."
+)
+@click.option(
+    "--scale-tier",
+    metavar="TIER",
+    shell_complete=_complete_tiers,
+    help="Which machines: basic, standard-1, … custom.  [default: BASIC]",
+)
 @click.option("--labels", metavar="K=V,…", help="Your own marks.")
 @click.option("--runtime-version", metavar="N.N", help="Noted; what is installed here runs instead.")
 @click.option("--python-version", metavar="N.N", help="Noted; this Python runs instead.")
@@ -113,8 +135,13 @@ def _cloud_options(command: _Command) -> _Command:
 @click.option("--stream-logs", is_flag=True, help="Follow the log; exit with 1 unless the job succeeds.")
 @click.option("--dry-run", is_flag=True, help="Print the complete request, and start nothing.")
 @format_option(default="yaml")
-@click.argument("user_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- USER_ARGS...]")
+@click.argument(
+    "user_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- USER_ARGS...]", shell_complete=complete_files
+)
+@click.pass_context
 def training(
+    ctx: click.Context,
+    /,
     job: str,
     config: str | None,
     backend: str | None,
@@ -157,7 +184,9 @@ def training(
         for note in local["notes"]:
             click.echo(note, err=True)
     if stream_logs:
-        print_log(submitted)
+        # the format of this answer is YAML where none is asked for, that of a log is the columns
+        is_asked = ctx.get_parameter_source("output_format") is not ParameterSource.DEFAULT
+        print_log(submitted, output_format=output_format if is_asked else "table")
         if submitted.wait(progress=False) is not room.JobState.SUCCEEDED:
             raise JobError(f"The job {job!r} was cancelled.")
     else:

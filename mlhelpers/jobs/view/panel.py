@@ -6,7 +6,6 @@ The HTML holds no script and needs no widget, so that a stored notebook keeps it
 from __future__ import annotations
 
 import html
-import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -14,6 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mlhelpers.errors import MLHelpersError
+from mlhelpers.jobs.bar import number
 from mlhelpers.jobs.base import JobState
 
 if TYPE_CHECKING:
@@ -183,14 +183,14 @@ def log_html(snapshot: Snapshot, caption: bool = True) -> str:
 def _cells(replica: Mapping[str, Any]) -> str:
     progress = replica.get("progress") or {}
     task = _escaped(str(replica.get("task", "")))
-    step, total = _number(progress.get("step")), _number(progress.get("total_steps"))
+    step, total = number(progress.get("step")), number(progress.get("total_steps"))
     bar = ""
     if step is not None and total:
         bar = f'<progress value="{step:g}" max="{total:g}" aria-label="Progress of {task}"></progress>'
     of = f" / {total:,.0f}" if total else ""
     steps = "" if step is None else f"{step:,.0f}{of}"
     phase = _escaped(str(progress.get("phase") or ""))
-    speed, left = _number(progress.get("steps_per_second")), _number(progress.get("seconds_left"))
+    speed, left = number(progress.get("steps_per_second")), number(progress.get("seconds_left"))
     pace = f"{speed:,.1f}" if speed else ""
     pace += f", {clock(left)} left" if left and "endTime" not in replica else ""
     cells = (
@@ -204,7 +204,7 @@ def _cells(replica: Mapping[str, Any]) -> str:
 
 def _metrics(metrics: object) -> str:
     known = metrics if isinstance(metrics, Mapping) else {}
-    numbers = ((name, _number(value)) for name, value in known.items())
+    numbers = ((name, number(value)) for name, value in known.items())
     return ", ".join(f"{_escaped(str(name))} {value:.4f}" for name, value in numbers if value is not None)
 
 
@@ -217,13 +217,6 @@ def _process(replica: Mapping[str, Any]) -> str:
         text = "ended" if "endTime" in replica else "running"
     restarts = replica.get("restarts")
     return f"{text}, started again {restarts} x" if restarts else text
-
-
-def _number(value: object) -> float | None:
-    """Return a finite number as one; a trainer of one's own may report anything."""
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        return None
-    return float(value)
 
 
 def _escaped(text: str) -> str:

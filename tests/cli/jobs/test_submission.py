@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import importlib.metadata
+import json
 import platform
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from zipfile import ZipFile
 
 import pytest
 import yaml
 
 from mlhelpers import jobs
+from mlhelpers.storage import local_path
 
 Run = Callable[..., Any]
 _MINE = ("submit", "training", "first", "--package-path", "trainer")
@@ -31,10 +34,23 @@ def _config(text: str) -> str:
     return "config.yaml"
 
 
-def test_every_flag_of_the_original_command_reaches_the_request(run: Run) -> None:
+def _make_wheel(path: Path) -> None:
+    name = path.name.partition("-")[0]
+    with ZipFile(path, "w") as file:
+        file.writestr(f"{name}.py", "")
+        file.writestr(f"{name}-1.dist-info/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        file.writestr(f"{name}-1.dist-info/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        file.writestr(f"{name}-1.dist-info/RECORD", "")
+
+
+def test_every_flag_of_the_original_command_reaches_the_request(run: Run, home: Path) -> None:
+    (home / "buckets" / "my-bucket").mkdir(parents=True)
+    wheels = ("a-1-py3-none-any.whl", "gs://my-bucket/b-1-py3-none-any.whl")
+    for wheel in wheels:
+        _make_wheel(local_path(wheel))
     request = _dry(
         run,
-        *("--module-name", "trainer.task", "--packages", "a.tar.gz,gs://my-bucket/b.whl"),
+        *("--module-name", "trainer.task", "--packages", ",".join(wheels)),
         *("--job-dir", "gs://my-bucket/out", "--staging-bucket", "gs://my-bucket", "--region", "us-central1"),
         *("--runtime-version", "1.14", "--python-version", "3.5", "--labels", "team=blue,n=1"),
         *("--service-account", "me@p", "--enable-web-access", "--kms-key", "k", "--network", "n"),
@@ -59,7 +75,7 @@ def test_every_flag_of_the_original_command_reaches_the_request(run: Run) -> Non
         "parameterServerConfig": {"imageUri": "gcr.io/ps"},
         "evaluatorType": "d",
         "evaluatorCount": "1",
-        "packageUris": ["trainer", "a.tar.gz", "gs://my-bucket/b.whl"],
+        "packageUris": ["trainer", *wheels],
         "pythonModule": "trainer.task",
         "args": ["--x", "1"],
         "region": "us-central1",
@@ -135,6 +151,14 @@ def test_the_answer_comes_in_any_format(run: Run, form: str, word: str) -> None:
 
     jobs.attach("first").wait(progress=False)
     assert word in answer.out
+
+
+def test_a_streamed_log_comes_in_the_format_asked_for_and_else_in_columns(run: Run) -> None:
+    lines = run(*_SUBMIT, "--stream-logs", "--format", "json").out.splitlines()
+
+    assert "trained" in [json.loads(line)["message"] for line in lines]
+    again = run("submit", "training", "second", *_SUBMIT[3:], "--stream-logs").out.splitlines()
+    assert any(line.startswith("INFO ") and line.endswith(" trained") for line in again)
 
 
 def test_one_line_says_what_runs_in_place_of_old_versions(run: Run) -> None:

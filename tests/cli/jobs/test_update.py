@@ -45,7 +45,7 @@ def test_labels_are_set_and_taken_away(over: Run, words: list[str], labels: dict
         ([], 2, "Say what to change"),
         (["--clear-labels", "--remove-labels", "team"], 2, "leave --remove-labels out"),
         (["--update-labels", "Team=x"], 2, "The label Team=x is refused"),
-        (["--update-labels", "team"], 2, "The label 'team' has no value"),
+        (["--update-labels", "team"], 2, "The label 'team' has no value. Write --update-labels KEY=VALUE"),
     ],
 )
 def test_a_slip_changes_nothing(over: Run, words: list[str], code: int, message: str) -> None:
