@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import shutil
 import stat
 import tarfile
@@ -15,6 +16,8 @@ from mlhelpers.jobs.packaging.tree import MAX_BYTES, MAX_FILES
 __all__ = ["ARCHIVES", "is_wheel", "unpack_sdist", "unpack_wheel"]
 
 ARCHIVES = (".tar.gz", ".tgz", ".zip", ".whl")
+_HEADER_MAX = 64 * 1024
+_HEADER_BYTES = 4096  # of a tar's headers, on average for each file: a long name and a Mac's attributes take 3,000
 _BROKEN = (tarfile.TarError, zipfile.BadZipFile, EOFError, OSError, RuntimeError, NotImplementedError, ValueError)
 
 
@@ -95,15 +98,46 @@ def _check_tag(archive: Path) -> None:
         )
 
 
+class _TarStream(gzip.GzipFile):
+    """An unpacked .tar.gz that lets no more than so many bytes of headers be read.
+
+    While tarfile lists members it reads nothing but headers (the contents are skipped with `seek`), each into memory
+    as a whole, however large it says it is.
+
+    Attributes:
+        allowed: How many bytes of headers may still be read; None while contents are read.
+    """
+
+    allowed: int | None = _HEADER_MAX
+
+    def read(self, size: int | None = -1) -> bytes:
+        """Return bytes as a file does.
+
+        Raises:
+            UsageError: They are more than is allowed.
+        """
+        if self.allowed is not None:
+            if size is None or not 0 <= size <= min(self.allowed, _HEADER_MAX):
+                raise UsageError(
+                    f"{Path(self.name).name} is refused: names and attributes alone take "
+                    f"more than {_HEADER_MAX // 1024} kB for one file or {_HEADER_BYTES // 1024} kB on average. "
+                    "An honest package has no such entry."
+                )
+            self.allowed -= size
+        return super().read(size)
+
+
 def _untar(archive: Path, into: Path) -> None:
     try:
-        with tarfile.open(archive, "r:gz") as tar:
+        with _TarStream(archive) as stream, tarfile.open(fileobj=stream, mode="r:") as tar:
             members: list[tarfile.TarInfo] = []
             size = 0
             for member in tar:  # counted as they come: a forged archive may go on for ever
                 members.append(member)
                 size += member.size
                 _check_amount(archive, len(members), size)
+                stream.allowed = (stream.allowed or 0) + _HEADER_BYTES
+            stream.allowed = None
             tar.extractall(into, members=members, filter="data")
     except UsageError:
         raise

@@ -16,7 +16,7 @@ from mlhelpers.errors import UsageError
 from mlhelpers.jobs.packaging.archive import ARCHIVES, is_wheel, unpack_sdist, unpack_wheel
 from mlhelpers.jobs.packaging.package import check_module, find_packed, hides_python, package_folder
 from mlhelpers.jobs.packaging.sdist import Project, build, build_wheel, project_of, write_plain_sdist
-from mlhelpers.jobs.packaging.tree import list_files
+from mlhelpers.jobs.packaging.tree import TreeFile, list_files, list_project
 from mlhelpers.jobs.spec import JobSpec
 from mlhelpers.storage import local_path
 
@@ -53,6 +53,34 @@ class _Built:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class _Sources:
+    """The user's own package and all that is packed with it.
+
+    Attributes:
+        package: Its folder.
+        project: What builds it, or None for a bare folder.
+        files: What is packed, or copied to be built.
+        too_large: What of the project is left out of that copy.
+    """
+
+    package: Path
+    project: Project | None
+    files: Sequence[TreeFile]
+    too_large: Sequence[str] = ()
+
+    @property
+    def note(self) -> str:
+        """Return a sentence on what was left out, or nothing."""
+        if self.project is None or not self.too_large:
+            return ""
+        more = f" and {len(self.too_large) - 3:,} more" if self.too_large[3:] else ""
+        return (
+            f"Too large to be source, and so left out where {self.project.file.name} is built: "
+            f"{', '.join(self.too_large[:3])}{more}. If the package needs it, move it into {self.package.name}/."
+        )
+
+
 _built: list[_Built] = []  # the last one, or none: building takes a second, and plan and submit come together
 
 
@@ -75,16 +103,15 @@ def check_code(spec: JobSpec) -> Code:
     cwd = Path.cwd() if package is None else package.parent
     archives = _archives(spec)
     folders = _folders(package, archives)
-    project = None if package is None else project_of(package)
+    sources = None if package is None else _sources(package)  # what cannot be packed is refused now
+    project = None if sources is None else sources.project
     if project is None and not archives:
-        if package is not None:
-            list_files(package)  # what cannot be packed is refused now
         check_module(spec.module, package, cwd)
         return Code(package, cwd, folders, (), package is not None)
-    built = _take(key := _key(package, project, archives))
+    built = _take(key := _key(sources, archives))
     if built is None:
         aside = tempfile.TemporaryDirectory(prefix="mlhelpers-packages-")
-        built = _Built(key, aside, tuple(_fill(Path(aside.name), package, project, archives)))
+        built = _Built(key, aside, tuple(_fill(Path(aside.name), sources, archives)))
     place = Path(built.place.name)
     is_packed = _check_packed(spec.module, package, project, cwd, [place / name for name in folders])
     _built.append(built)
@@ -109,16 +136,24 @@ def write_code(spec: JobSpec, folder: Path) -> None:
     archives = _archives(spec)
     if package is None and not archives:
         return
-    project = None if package is None else project_of(package)
-    built = _take(_key(package, project, archives)) if project or archives else None
+    sources = None if package is None else _sources(package)
+    project = None if sources is None else sources.project
+    built = _take(_key(sources, archives)) if project or archives else None
     if built is None:
-        _fill(folder, package, project, archives)
+        _fill(folder, sources, archives)
     else:
         for part in Path(built.place.name).iterdir():
             shutil.move(part, folder / part.name)
         built.place.cleanup()
     folders = [folder / name for name in _folders(package, archives)]
     _check_packed(spec.module, package, project, Path.cwd() if package is None else package.parent, folders)
+
+
+def _sources(package: Path) -> _Sources:
+    project = project_of(package)
+    if project is None:
+        return _Sources(package, None, list_files(package))
+    return _Sources(package, project, *list_project(project.folder, package))
 
 
 def _archives(spec: JobSpec) -> list[Path]:
@@ -144,16 +179,16 @@ def _folders(package: Path | None, archives: Sequence[Path]) -> tuple[str, ...]:
     return (*own, *(f"package-{number}" for number in range(1, len(archives) + 1)))
 
 
-def _fill(place: Path, package: Path | None, project: Project | None, archives: Sequence[Path]) -> list[str]:
+def _fill(place: Path, sources: _Sources | None, archives: Sequence[Path]) -> list[str]:
     """Build, keep and unpack everything below a folder; return what there is to say about it."""
     kept = _made(place / "packages")
     notes: list[str] = []
-    if package is not None:
-        own = _plain(place, package) if project is None else _built_from(project, place, notes)
+    if sources is not None:
+        own = _plain(place, sources) if sources.project is None else _built_from(sources.project, sources, place, notes)
         if any(own.name == archive.name for archive in archives):
             raise UsageError(
-                f"The package {package} is packed as {own.name!r}, and a package of that file name is given as well: "
-                "leave that one out."
+                f"The package {sources.package} is packed as {own.name!r}, and a package of that file name is given as "
+                "well: leave that one out."
             )
     for number, archive in enumerate(archives, 1):
         copy = kept / archive.name
@@ -164,18 +199,25 @@ def _fill(place: Path, package: Path | None, project: Project | None, archives: 
     return notes
 
 
-def _plain(place: Path, package: Path) -> Path:
+def _plain(place: Path, sources: _Sources) -> Path:
     """Pack a bare folder and unpack it again; return the source distribution."""
-    sdist = write_plain_sdist(package, list_files(package), place / "packages")
+    package = sources.package
+    sdist = write_plain_sdist(package, sources.files, place / "packages")
     with tempfile.TemporaryDirectory(dir=place) as aside:
         (unpack_sdist(sdist, Path(aside)) / package.name).rename(_made(place / "package") / package.name)
     return sdist
 
 
-def _built_from(project: Project, place: Path, notes: list[str]) -> Path:
+def _built_from(project: Project, sources: _Sources, place: Path, notes: list[str]) -> Path:
     """Build a project and unpack what it would install; return the source distribution."""
     with tempfile.TemporaryDirectory(dir=place) as aside:
-        sdist, wheel = build(project, Path(aside))
+        try:
+            sdist, wheel = build(project, sources.files, Path(aside))
+        except UsageError as error:
+            if sources.note:
+                raise UsageError(f"{error}\n{sources.note}") from error
+            raise
+        notes += [sources.note] if sources.note else []
         notes += _install(wheel, place / "package", sdist.name)
         return sdist.rename(place / "packages" / sdist.name)
 
@@ -227,11 +269,13 @@ def _check_packed(
     return False
 
 
-def _key(package: Path | None, project: Project | None, archives: Sequence[Path]) -> _Key:
+def _key(sources: _Sources | None, archives: Sequence[Path]) -> _Key:
     """Return what must be the same for a build to be the same: places, sizes and times of all files."""
-    sources = list_files(project.folder) if project else list_files(package) if package else []
-    packed = [(archive, archive.stat().st_size, archive.stat().st_mtime_ns) for archive in archives]
-    return (package, tuple((file.path, file.size, file.changed_ns) for file in sources), tuple(packed))
+    packed = tuple((archive, archive.stat().st_size, archive.stat().st_mtime_ns) for archive in archives)
+    if sources is None:
+        return (packed,)
+    files = tuple((file.path, file.size, file.changed_ns) for file in sources.files)
+    return (packed, sources.package, files, tuple(sources.too_large))
 
 
 def _take(key: _Key) -> _Built | None:

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from mlhelpers.errors import UsageError
 from mlhelpers.jobs.packaging.archive import unpack_sdist
-from mlhelpers.jobs.packaging.tree import TreeFile, copy_files, list_files
+from mlhelpers.jobs.packaging.tree import TreeFile, copy_files
 
 __all__ = ["Project", "build", "build_wheel", "project_of", "write_plain_sdist"]
 
@@ -116,11 +116,12 @@ def write_plain_sdist(package: Path, files: Sequence[TreeFile], into: Path) -> P
     return archive
 
 
-def build(project: Project, into: Path) -> tuple[Path, Path]:
+def build(project: Project, files: Sequence[TreeFile], into: Path) -> tuple[Path, Path]:
     """Build a project's source distribution, and a wheel from that; its folder is not touched.
 
     Args:
         project: What `project_of` found.
+        files: What is copied of its folder, to be built there.
         into: Folder that shall hold both.
 
     Returns:
@@ -133,7 +134,7 @@ def build(project: Project, into: Path) -> tuple[Path, Path]:
     with tempfile.TemporaryDirectory(prefix="mlhelpers-build-") as place:
         copy = Path(place, project.folder.name or "project")
         copy.mkdir()
-        copy_files(list_files(project.folder), copy)
+        copy_files(files, copy)
         sdist = _call_hook(project, copy, into, "sdist")
         unpacked = unpack_sdist(sdist, Path(place, "unpacked"))
         return sdist, _call_hook(project, unpacked, into, "wheel")
@@ -215,7 +216,9 @@ def _call_hook(project: Project, folder: Path, out: Path, kind: str, name: str =
         made = caller.build_sdist(str(out)) if kind == "sdist" else caller.build_wheel(str(out))
     except BackendUnavailable as error:
         backend = project.backend.partition(":")[0]
-        raise UsageError(f"{what} is built by {backend}, which is not installed here:  {_install(project)}") from error
+        raise UsageError(
+            f"{what} is built by {backend}, which is not installed here:  {_pip_command(project)}"
+        ) from error
     except _BuildError as error:
         raise UsageError(_failure(project, what, error)) from error
     return out / made
@@ -247,7 +250,7 @@ def _run(cmd: Sequence[str], cwd: str | None = None, extra_environ: Mapping[str,
             raise _BuildError(code, output.read().decode(errors="replace"))
 
 
-def _install(project: Project) -> str:
+def _pip_command(project: Project) -> str:
     from mlhelpers.jobs.packaging.requirements import not_installed
 
     return f"pip install {' '.join(map(repr, not_installed(project.requires) or project.requires))}"
@@ -260,5 +263,5 @@ def _failure(project: Project, what: str, error: _BuildError) -> str:
         return f"{what} was still being built after {_BUILD_S:.0f} s, and was stopped. Does it wait for something?"
     lines = [line for line in error.printed.splitlines() if line.strip()][-_LINES_SHOWN:]
     is_lacking = bool(not_installed(project.requires))
-    hint = f"\nIts build asks for what is not installed here:  {_install(project)}" if is_lacking else ""
+    hint = f"\nIts build asks for what is not installed here:  {_pip_command(project)}" if is_lacking else ""
     return f"{what} cannot be built:\n" + "\n".join(f"  {line}" for line in lines) + hint

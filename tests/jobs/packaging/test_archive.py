@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import gzip
 import io
 import os
 import stat
 import tarfile
+import tracemalloc
 import zipfile
 from pathlib import Path
 
@@ -95,6 +97,65 @@ def test_an_archive_that_grows_too_large_is_refused_before_it_is_written(
         unpack_sdist(packed, tmp_path / "out")
 
     assert not (tmp_path / "out" / "a").exists()
+
+
+def block(kind: bytes, size: int, name: str = "a/x") -> bytes:
+    """Return a raw header, for what tarfile would not write."""
+    info = tarfile.TarInfo(name)
+    info.type, info.size = kind, size
+    return info.tobuf(tarfile.USTAR_FORMAT)
+
+
+def sparse_head() -> bytes:
+    """Return the header of an old GNU sparse file whose table goes on in the next block."""
+    head = bytearray(block(tarfile.GNUTYPE_SPARSE, 0))
+    head[482], head[148:156] = 1, b" " * 8
+    head[148:156] = b"%06o\0 " % sum(head)
+    return bytes(head)
+
+
+MANY_ATTRIBUTES = b"".join(
+    block(tarfile.XGLTYPE, 50_000) + b"x" * 50_176 + block(tarfile.REGTYPE, 0) for _ in range(60)
+)
+
+
+@pytest.mark.parametrize(
+    ("head", "tail"),
+    [
+        (block(tarfile.XHDTYPE, 300 * 1024**2), b"x"),
+        (block(tarfile.XGLTYPE, 300 * 1024**2), b"x"),
+        (block(tarfile.GNUTYPE_LONGNAME, 300 * 1024**2), b"x"),
+        (sparse_head(), b"1"),
+        (MANY_ATTRIBUTES, b""),
+    ],
+    ids=["pax", "global pax", "long name", "sparse", "many"],
+)
+def test_a_tar_with_boundless_headers_is_refused_in_little_memory(tmp_path: Path, head: bytes, tail: bytes) -> None:
+    with gzip.open(tmp_path / "bad.tar.gz", "wb", compresslevel=1) as packed:
+        packed.write(head)
+        for _ in range(300 if tail else 0):
+            packed.write(tail * 1024**2)
+
+    tracemalloc.start()
+    try:
+        with pytest.raises(UsageError, match=r"bad.tar.gz is refused: names and attributes alone .* no such entry"):
+            unpack_sdist(tmp_path / "bad.tar.gz", tmp_path / "out")
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert peak < 20_000_000
+
+
+def test_a_tar_with_long_names_and_attributes_for_each_file_is_taken(tmp_path: Path) -> None:
+    def entry(number: int) -> tarfile.TarInfo:
+        info = tarfile.TarInfo(f"a/{'long' * 60}/{number}.py")
+        info.mtime, info.pax_headers = 1.5, {"LIBARCHIVE.xattr.com.apple.quarantine": "0" * 1000}  # as a Mac's tar does
+        return info
+
+    folder = unpack_sdist(tar(tmp_path / "a.tar.gz", *map(entry, range(300))), tmp_path / "out")
+
+    assert len(list(folder.rglob("*.py"))) == 300
 
 
 @pytest.mark.parametrize("name", ["cut.tar.gz", "cut.zip", "cut-1-py3-none-any.whl"])

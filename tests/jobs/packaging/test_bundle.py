@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import shutil
 import tempfile
@@ -155,6 +156,33 @@ def test_data_files_outside_of_the_package_are_told_to_be_left_out(write_trainer
     (note,) = notes(JobSpec("first", "trainer.task", package_path=package))
 
     assert note.startswith("trainer-0.1.tar.gz would also install share/words.txt outside of Python's folders")
+
+
+def test_output_beside_setup_py_neither_hinders_nor_travels(write_trainer, home: Path) -> None:
+    package = with_setup(write_trainer("print('ran')"))
+    output = package.parent / "output"
+    output.mkdir()
+    (output / "latest").symlink_to("run_7")
+    os.mkfifo(output / "pipe")
+    with (output / "model.ckpt").open("wb") as data:
+        data.truncate(3 * 1024**3)  # takes no room on the disk
+    job = jobs.run(spec := JobSpec("first", "trainer.task", package_path=package))
+
+    assert job.log() == "ran\n"
+    assert notes(dataclasses.replace(spec, name="second")) == [
+        "Too large to be source, and so left out where setup.py is built: output/model.ckpt (3,221 MB). "
+        "If the package needs it, move it into trainer/."
+    ]
+
+
+def test_a_build_that_misses_what_was_left_out_says_so(write_trainer) -> None:
+    package = with_setup(write_trainer(""))
+    (package.parent / "setup.py").write_text("open('words.bin')")
+    with (package.parent / "words.bin").open("wb") as data:
+        data.truncate(60_000_000)
+
+    with pytest.raises(UsageError, match=r"(?s)No such file .*'words.bin'.*left out where setup.py is built: wo"):
+        check_code(JobSpec("first", "trainer.task", package_path=package))
 
 
 def test_packages_are_unpacked_and_found_in_the_order_given(write_trainer, tmp_path: Path, home: Path) -> None:

@@ -15,7 +15,7 @@ import pytest
 from mlhelpers.errors import UsageError
 from mlhelpers.jobs.packaging import sdist as sdist_module
 from mlhelpers.jobs.packaging.sdist import Project, build, build_wheel, project_of, write_plain_sdist
-from mlhelpers.jobs.packaging.tree import list_files
+from mlhelpers.jobs.packaging.tree import list_files, list_project
 
 SETUP = """
 from setuptools import find_packages, setup
@@ -42,7 +42,8 @@ def built(package: Path, out: Path) -> list[str]:
     """Return the names of what the wheel of a package's project holds, without its metadata."""
     found = project_of(package)
     assert found is not None
-    _, wheel = build(found, out)
+    files, _ = list_project(found.folder, package)
+    _, wheel = build(found, files, out)
     return sorted(name for name in zipfile.ZipFile(wheel).namelist() if ".dist-info/" not in name)
 
 
@@ -221,7 +222,8 @@ def test_a_build_that_hangs_is_ended_with_all_that_it_started(tmp_path: Path, mo
 
 
 def test_a_source_distribution_that_was_given_is_built_into_a_wheel(tmp_path: Path) -> None:
-    build(Project(project(tmp_path / "project").parent / "setup.py"), tmp_path / "first")
+    folder = project(tmp_path / "project").parent
+    build(Project(folder / "setup.py"), list_files(folder), tmp_path / "first")
     (given,) = (tmp_path / "first").glob("*.tar.gz")
 
     wheel = build_wheel(given, tmp_path / "out")

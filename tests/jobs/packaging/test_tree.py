@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import os
+import socket
 from pathlib import Path
 
 import pytest
 
 from mlhelpers.errors import UsageError
 from mlhelpers.jobs.packaging import tree
-from mlhelpers.jobs.packaging.tree import copy_files, list_files
+from mlhelpers.jobs.packaging.tree import copy_files, list_files, list_project
 
 
 @pytest.fixture
@@ -112,3 +113,79 @@ def test_a_folder_full_of_data_is_refused_with_its_largest_part(package: Path, m
 
     with pytest.raises(UsageError, match=r"too large to be packed: 3 files, .* most of it in data .*Keep data"):
         list_files(package)
+
+
+def project_names(package: Path) -> list[str]:
+    return [file.name for file in list_project(package.parent, package)[0]]
+
+
+def test_what_is_no_file_is_passed_over_beside_the_package(package: Path, tmp_path: Path) -> None:
+    output = tmp_path / "output"
+    output.mkdir()
+    (tmp_path / "setup.py").touch()
+    (output / "latest").symlink_to("run_7")
+    (output / "self").symlink_to("self")
+    (output / "up").symlink_to(tmp_path)
+    os.mkfifo(output / "pipe")
+    (output / os.fsdecode(b"caf\xe9.txt")).touch()
+    (output / "words.txt").touch()
+    with socket.socket(socket.AF_UNIX) as opened:
+        opened.bind(str(output / "socket"))
+
+    assert project_names(package) == [
+        "output/words.txt",
+        "setup.py",
+        "trainer/__init__.py",
+        "trainer/inner/labels.txt",
+    ]
+
+
+@pytest.mark.parametrize("place", ["", "src"])
+def test_inside_the_package_a_project_is_held_to_it_all_the_same(tmp_path: Path, place: str) -> None:
+    package = tmp_path / place / "trainer"
+    package.mkdir(parents=True)
+    (package / "data").symlink_to("/nowhere/at/all")
+
+    with pytest.raises(UsageError, match=r"The link .*/trainer/data leads nowhere"):
+        list_project(tmp_path, package)
+
+
+def test_large_files_are_left_out_beside_the_package_and_named(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "_LARGE_BYTES", 1_000_000)
+    monkeypatch.setattr(tree, "_LARGE_FILES", 3)
+    (package / "weights.bin").write_bytes(bytes(1_000_001))
+    for folder in ("data", "output", "many", "other"):
+        (tmp_path / folder).mkdir()
+    (tmp_path / "data" / "train.csv").write_bytes(bytes(2_000_001))
+    (tmp_path / "data" / "words.txt").touch()
+    for number in range(4):
+        (tmp_path / "output" / f"model_{number}").write_bytes(bytes(300_000))
+        (tmp_path / "many" / f"{number}.json").touch()
+    (tmp_path / "other" / "__init__.py").touch()
+    (tmp_path / "other" / "weights.bin").write_bytes(bytes(1_000_001))
+
+    files, too_large = list_project(tmp_path, package)
+
+    assert [file.name for file in files if not file.name.startswith("trainer/inner")] == [
+        "data/words.txt",
+        "other/__init__.py",
+        "other/weights.bin",
+        "trainer/__init__.py",
+        "trainer/weights.bin",
+    ]
+    assert too_large == [
+        "data/train.csv (2 MB)",
+        "many/ (more than 1 MB or 3 files)",
+        "output/ (more than 1 MB or 3 files)",
+    ]
+
+
+def test_a_project_with_too_much_in_its_package_is_refused(
+    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tree, "MAX_FILES", 1)
+
+    with pytest.raises(UsageError, match=r"too large to be packed: 2 files, .* most of it in trainer"):
+        list_project(tmp_path, package)
