@@ -2,6 +2,8 @@
 
 - `start`: seconds from the call to the first line of a trainer that does nothing but print the time. The peer starts
   the same Python with the same module itself. The budget is 0.5 s above the peer, for `jobs.submit` in an open Python.
+  With a setup.py beside the package two processes come on top, one that builds its sdist and one its wheel, both of
+  which import setuptools. They have no budget; what is above `jobs.submit` is theirs.
 - `list`: 10,000 jobs, recorded through the store with real transactions. The peer of the command is the command's own
   start-up. The budget is 0.3 s.
 - `follow`: seconds from the printing of a line to its arrival at the follower. The peer is `tail -f` on the same file
@@ -54,6 +56,11 @@ TRAINERS = {
         "    sys.stdout.write(line * 5000)\n"  # a megabyte
     ),
 }
+SETUP = """\
+from setuptools import find_packages, setup
+
+setup(name="trainer", version="0.1", packages=find_packages())
+"""
 FULL = {"rounds": 20, "jobs": 10_000, "ticks": 200, "megabytes": 1000}
 QUICK = {"rounds": 1, "jobs": 50, "ticks": 5, "megabytes": 3}
 # follows a job in a process of its own, as a user does, and tells its peak memory
@@ -79,17 +86,21 @@ class Bench:
         (self.package / "__init__.py").touch()
         for name, code in TRAINERS.items():
             (self.package / f"{name}.py").write_text(code)
+        self.built = folder / "built" / "trainer"
+        shutil.copytree(self.package, self.built)
+        (self.built.parent / "setup.py").write_text(SETUP)
         self.count = 0
 
     def name(self) -> str:
         self.count += 1
         return f"job_{self.count}"
 
-    def submit(self, module: str, *args: object) -> Any:
+    def submit(self, module: str, *args: object, package: Path | None = None) -> Any:
         from mlhelpers import jobs
 
         words = [str(word) for word in args]
-        return jobs.submit(jobs.JobSpec(self.name(), f"trainer.{module}", words, package_path=self.package))
+        folder = package or self.package
+        return jobs.submit(jobs.JobSpec(self.name(), f"trainer.{module}", words, package_path=folder))
 
     def start(self) -> Figures:
         """Return seconds to the first line for each way of starting."""
@@ -98,6 +109,7 @@ class Bench:
         ways: dict[str, Callable[[], float]] = {
             "by hand": self._start_by_hand,
             "jobs.submit": lambda: _first_line(self.submit("first_line")),
+            "jobs.submit, with a setup.py": lambda: _first_line(self.submit("first_line", package=self._edited())),
             "mlhelpers jobs submit training": self._start_by_command,
             "mlhelpers --version, its start-up": lambda: _seconds_of([*COMMAND, "--version"]),
         }
@@ -110,6 +122,11 @@ class Bench:
                 found[way].append({"seconds": seen if "start-up" in way else seen - began})
         assert all(job["state"] == "SUCCEEDED" for job in jobs.list_jobs())
         return found
+
+    def _edited(self) -> Path:
+        """Return the package with a setup.py, changed as before a new try, so that no build is taken up again."""
+        (self.built / "edited.py").write_text(f"NUMBER = {self.count}\n")
+        return self.built
 
     def _start_by_hand(self) -> float:
         command = [sys.executable, "-m", "trainer.first_line"]
