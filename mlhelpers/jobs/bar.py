@@ -11,6 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from mlhelpers.jobs.base import JobState
+from mlhelpers.jobs.hints import times
 
 if TYPE_CHECKING:
     from tqdm.std import tqdm
@@ -75,9 +76,9 @@ def progress_text(progress: dict[str, Any]) -> str:
     """
     parts = []
     if progress.get("retries"):
-        parts.append(f"tried again {_times(progress['retries'])}")
+        parts.append(f"tried again {times(progress['retries'])}")
     if progress.get("restarts"):
-        parts.append(f"started again {_times(progress['restarts'])}")
+        parts.append(f"started again {times(progress['restarts'])}")
     if speed := number(progress.get("steps_per_second")):
         parts.append(f"{speed:.1f} steps/s")
     if left := number(progress.get("seconds_left")):
@@ -94,10 +95,6 @@ def number(value: object) -> int | float | None:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         return None
     return value
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
 
 
 def _new_bar() -> tqdm[Any]:

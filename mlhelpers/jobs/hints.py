@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import signal
 
-__all__ = ["DISK_FULL", "cause", "ending", "is_permanent"]
+__all__ = ["DISK_FULL", "cause", "ending", "is_permanent", "times"]
 
 DISK_FULL = "The disk is full: free some room, or send the results elsewhere."
 
@@ -24,6 +24,11 @@ def ending(exit_code: int) -> str:
         return f"was ended by the signal {signal.Signals(-exit_code).name}"
     except ValueError:
         return f"was ended by the signal {-exit_code}"
+
+
+def times(count: int) -> str:
+    """Return how often, in words: "once", "2 times"."""
+    return "once" if count == 1 else f"{count} times"
 
 
 def is_permanent(exit_code: int, lines: list[str]) -> bool:

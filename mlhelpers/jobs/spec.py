@@ -99,7 +99,7 @@ class JobSpec:
             )
         tier = str(self.scale_tier).upper().replace("-", "_")
         if tier not in SCALE_TIERS:
-            raise unknown_name("scale tier", tier, SCALE_TIERS)
+            raise unknown_name("scale tier", self.scale_tier, SCALE_TIERS)
         object.__setattr__(self, "scale_tier", tier)
         object.__setattr__(self, "args", _words(self.args))
         object.__setattr__(self, "env", _text_mapping("env", self.env))

@@ -26,7 +26,7 @@ from types import FrameType
 from typing import Any
 
 from mlhelpers.errors import JobError
-from mlhelpers.jobs.hints import DISK_FULL, cause, ending
+from mlhelpers.jobs.hints import DISK_FULL, cause, ending, times
 from mlhelpers.jobs.local.cluster import Task, free_addresses, replica_environment
 from mlhelpers.jobs.local.identity import CANCEL_SIGNAL, adopt_orphans, identity
 from mlhelpers.jobs.local.logs import SERVICE, Marks, log_path, write_service
@@ -293,8 +293,8 @@ class _Supervisor:
         message = [f"{who} {ending(exit_code)}."]
         if replica.restarts or self.retries:
             message.append(
-                f"It had been started again {_times(replica.restarts)}"
-                + (f", after the whole job had been tried again {_times(self.retries)}." if self.retries else ".")
+                f"It had been started again {times(replica.restarts)}"
+                + (f", after the whole job had been tried again {times(self.retries)}." if self.retries else ".")
             )
         if hint := DISK_FULL if self._has_no_room() else cause(exit_code, lines):
             message.append(f"Hint: {hint}")
@@ -311,10 +311,6 @@ class _Supervisor:
     def _tell(self, line: str) -> None:
         write_service(self.folder, line)
         self.service_marks.look()
-
-
-def _times(count: int) -> str:
-    return "once" if count == 1 else f"{count} times"
 
 
 if __name__ == "__main__":
