@@ -38,9 +38,10 @@ lock: ready  ## pin every package again, for Python 3.11 to 3.13, with hashes (U
 	  --generate-hashes --no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.lock
 	@echo "requirements.lock holds $$(grep -c '==' requirements.lock) packages. The next make installs what changed."
 
-bench: ready  ## measure side by side with plain Keras, PyTorch and pandas, each in its own environment (long)
+bench: ready  ## measure side by side with plain Keras, PyTorch and pandas, and jobs beside doing it by hand (long)
 	$(BIN)/python tests/benchmarks/run.py
 	$(BIN)/python tests/benchmarks/babyweight_csv.py --births 2000000
+	$(BIN)/python tests/benchmarks/local_jobs.py
 
 soak: ready  ## the long campaigns; make test holds a short sample of them
 	@$(BIN)/python -m pytest -m soak --timeout 0 --durations 0; code=$$?; \
@@ -142,7 +143,9 @@ chromium() {
 stage "ruff check" $(BIN)/ruff check .
 stage "ruff format" $(BIN)/ruff format --check .
 stage "mypy" $(BIN)/mypy
-stage "unit and contract tests" $(BIN)/python -m pytest --durations 10
+# in as many processes as there are cores: much of what is tested is waiting for other processes; whole files, because
+# what a file prepares is prepared once
+stage "unit and contract tests" $(BIN)/python -m pytest -n logical --dist loadfile --durations 10
 stage "notebooks as stored" $(BIN)/python -m pytest tests/test_install.py tests/test_notebooks_run.py -m notebooks -p no:randomly --durations 0
 if chromium; then
   stage "browser" $(BIN)/python -m pytest tests/browser -m browser -p no:randomly --durations 0

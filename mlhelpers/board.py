@@ -1,4 +1,4 @@
-"""TensorBoard inside a notebook.
+"""TensorBoard inside a notebook, and the numbers that it draws.
 
 It runs in the notebook's own process, on loopback, and ends with it: no process is left behind, and no program has to
 be on the PATH. May import `errors`, `frameworks` and `storage`.
@@ -11,12 +11,17 @@ import os
 import secrets
 import sys
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 from mlhelpers.errors import DataError, MissingExtraError
 from mlhelpers.frameworks import hidden
 from mlhelpers.storage import local_path
 
-__all__ = ["Board", "show"]
+__all__ = ["Board", "read_scalars", "show"]
+
+_MOST_POINTS = 2000  # of one curve; of more, as many are taken by chance, and the last one always
+_RUNNING: dict[Path, str] = {}  # folder -> address: a board lives as long as this process, so it is shown again
 
 # A page at 127.0.0.1 that frames one at localhost is a stranger to it, and the browser refuses it its storage: so the
 # frame takes the page's own name for this machine.
@@ -56,7 +61,7 @@ class Board:
 
 
 def show(folder: str | os.PathLike[str], height: int = 560) -> Board:
-    """Start TensorBoard over a folder of runs.
+    """Start TensorBoard over a folder of runs, or show the one that this process has over it.
 
     Args:
         folder: Holds event files, at any depth; a path or gs://.
@@ -69,6 +74,8 @@ def show(folder: str | os.PathLike[str], height: int = 560) -> Board:
     path = local_path(folder).resolve()
     if not path.is_dir():
         raise DataError(f"{path} is no folder, so there are no curves to show. Train first: notebook 05.")
+    if path in _RUNNING:
+        return Board(_RUNNING[path], height)
     try:
         with hidden(["tensorflow"]):  # it reads scalars without, and starts ten seconds sooner
             from tensorboard import default, program
@@ -77,7 +84,47 @@ def show(folder: str | os.PathLike[str], height: int = 560) -> Board:
             words = ["--logdir", str(path), "--host", "127.0.0.1", "--port", "0", "--load_fast", "false"]
             board.configure(argv=["tensorboard", *words])
             logging.getLogger("werkzeug").setLevel(logging.ERROR)  # a line per request would fill the notebook
-            address: str = board.launch()
+            _RUNNING[path] = board.launch()
     except ImportError as error:
         raise MissingExtraError("TensorBoard", "train") from error
-    return Board(address, height)
+    return Board(_RUNNING[path], height)
+
+
+def read_scalars(folder: str | os.PathLike[str]) -> dict[str, tuple[list[int], list[float]]]:
+    """Read the scalars from the event files of one folder, not of those below it.
+
+    Any program's: TensorFlow 1 and 2, Keras, PyTorch. A run that went on from a checkpoint may tell a step twice; what
+    it told last counts. A file that is being written is read as far as it goes.
+
+    Args:
+        folder: Holds event files; a path or gs://.
+
+    Returns:
+        Tag -> steps, ascending, and the values at them; at most 2,000 of each.
+
+    Raises:
+        MissingExtraError: TensorBoard is not installed.
+    """
+    try:
+        with hidden(["tensorflow"]):  # for all of the reading: it looks for it late
+            from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+            from tensorboard.util import tensor_util
+
+            read = EventAccumulator(
+                str(local_path(folder)), size_guidance={"scalars": _MOST_POINTS, "tensors": _MOST_POINTS}
+            ).Reload()
+            tags = read.Tags()
+            found = {tag: [(event.step, event.value) for event in read.Scalars(tag)] for tag in tags["scalars"]}
+            for tag in tags["tensors"]:  # how TensorFlow 2 writes a scalar, and other things too
+                if read.SummaryMetadata(tag).plugin_data.plugin_name == "scalars":
+                    events = read.Tensors(tag)
+                    found[tag] = [(event.step, float(tensor_util.make_ndarray(event.tensor_proto))) for event in events]
+    except ImportError as error:
+        raise MissingExtraError("TensorBoard", "train") from error
+    return {tag: _by_step(points) for tag, points in found.items()}
+
+
+def _by_step(points: list[tuple[int, Any]]) -> tuple[list[int], list[float]]:
+    """Return steps in order and their values, each step's last."""
+    last = dict(points)
+    return sorted(last), [float(last[step]) for step in sorted(last)]

@@ -121,9 +121,7 @@ def _machine() -> Iterator[Finding]:
     yield Finding("Python", f"{platform.python_version()} ({sys.executable})", "ok" if fits else "missing", cure)
     yield Finding("system", f"{platform.system()} {platform.release()}, {platform.machine()}")
 
-    # what this process may use: a container or a job scheduler can give it fewer cores than there are
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    yield Finding("cores", str(cores))
+    yield Finding("cores", str(settings.cores()))
     memory = psutil.virtual_memory()
     tight = memory.available < _MEMORY_GB * 1e9
     cure = f"Training wants about {_MEMORY_GB:.0f} GB: close other programs." if tight else ""

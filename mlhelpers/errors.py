@@ -19,6 +19,7 @@ __all__ = [
     "MissingExtraError",
     "ModelError",
     "PredictionError",
+    "ReplicaError",
     "UsageError",
     "unknown_name",
 ]
@@ -48,6 +49,10 @@ class JobError(MLHelpersError):
     """A job that failed, does not exist, or cannot be started."""
 
 
+class ReplicaError(MLHelpersError):
+    """Another replica of the same cluster is gone, or did not come: all started again go on together."""
+
+
 class ModelError(MLHelpersError):
     """A model or version that does not exist, exists already, or cannot be loaded."""
 
@@ -73,12 +78,17 @@ def unknown_name(kind: str, given: object, allowed: Iterable[str], hint: str = "
         "There is no data set 'minst'. Did you mean 'mnist'? Known: iris, mnist."
     """
     names = sorted(allowed)
-    near = difflib.get_close_matches(str(given), names, n=1)
+    by_form = {_form(name): name for name in names}  # "standrd-1" is near to "STANDARD_1"
+    near = difflib.get_close_matches(_form(given), by_form, n=1)
     parts = [f"There is no {kind} {str(given)!r}."]
     if near:
-        parts.append(f"Did you mean {near[0]!r}?")
+        parts.append(f"Did you mean {by_form[near[0]]!r}?")
     shown = ", ".join(names[:10]) + (f" and {len(names) - 10} more" if len(names) > 10 else "")
     parts.append(f"Known: {shown}." if names else f"No {kind} exists yet.")
     if hint:
         parts.append(hint)
     return UsageError(" ".join(parts))
+
+
+def _form(name: object) -> str:
+    return str(name).lower().replace("-", "_")

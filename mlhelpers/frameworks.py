@@ -2,6 +2,10 @@
 
 TensorFlow and Keras import jax and scikit-learn wherever these are installed, only to know whether they are there; that
 takes four of the fourteen seconds. Here both are hidden until the import is over.
+
+A process that has TensorFlow imported already, and is forked for each job, was tried and left out. It saves the import,
+but one TensorFlow operation before the fork leaves threads behind, and the forked trainer then hangs without a word;
+and KERAS_BACKEND or TF_CPP_MIN_LOG_LEVEL, read at the import, come too late for the job that sets them.
 """
 
 from __future__ import annotations

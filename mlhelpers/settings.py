@@ -10,6 +10,7 @@ Everything is read when it is asked for, never at import, so that a test or a no
 | project | GOOGLE_CLOUD_PROJECT | none |
 | region | MLHELPERS_REGION | `us-central1` |
 | bucket | MLHELPERS_BUCKET | none |
+| max_jobs | MLHELPERS_MAX_JOBS | as many as this machine has cores: so many jobs run at once, the others queue |
 
 May import `errors` alone.
 """
@@ -18,13 +19,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, fields, replace
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 
-from mlhelpers.errors import DataError, unknown_name
+from mlhelpers.errors import DataError, UsageError, unknown_name
 
-__all__ = ["Settings", "current", "home_folder", "shipped_data", "use", "using"]
+__all__ = ["Settings", "cores", "current", "home_folder", "shipped_data", "use", "using"]
 
 _ENVIRONMENT = {
     "home": "MLHELPERS_HOME",
@@ -33,7 +34,20 @@ _ENVIRONMENT = {
     "project": "GOOGLE_CLOUD_PROJECT",
     "region": "MLHELPERS_REGION",
     "bucket": "MLHELPERS_BUCKET",
+    "max_jobs": "MLHELPERS_MAX_JOBS",
 }
+
+
+_CPU_QUOTA = Path("/sys/fs/cgroup/cpu.max")  # of a container, "QUOTA PERIOD" in microseconds (cgroup v2)
+
+
+def cores() -> int:
+    """Return how many cores this process may use: a container or a job scheduler can give it fewer than there are."""
+    count = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    with suppress(OSError, ValueError):  # no container, or one without a limit: "max"
+        quota, period = _CPU_QUOTA.read_text().split()
+        count = min(count, max(1, -(-int(quota) // int(period))))
+    return count
 
 
 @dataclass(frozen=True)
@@ -47,6 +61,7 @@ class Settings:
         project: Google Cloud project, or None.
         region: Google Cloud region.
         bucket: Cloud Storage bucket name, or None.
+        max_jobs: How many local jobs run at once, one per core where nothing is said; the others wait in the queue.
     """
 
     home: Path
@@ -55,20 +70,28 @@ class Settings:
     project: str | None = None
     region: str = "us-central1"
     bucket: str | None = None
+    max_jobs: int = field(default_factory=cores)
 
 
 _in_process: dict[str, str] = {}
 
 
 def current() -> Settings:
-    """Return the settings in force now."""
+    """Return the settings in force now.
+
+    Raises:
+        UsageError: `max_jobs` is no whole number over 0.
+    """
     values = {name: os.environ[variable] for name, variable in _ENVIRONMENT.items() if os.environ.get(variable)}
     values |= _in_process
     home = Path(values.pop("home", "") or Path.home() / ".mlhelpers").expanduser().absolute()
-    return replace(Settings(home=home), **values)  # type: ignore[arg-type]  # only text fields are left in values
+    settings = Settings(home=home)
+    if text := values.pop("max_jobs", ""):
+        settings = replace(settings, max_jobs=_count("max_jobs", text))
+    return replace(settings, **values)  # type: ignore[arg-type]  # only text fields are left in values
 
 
-def use(backend: str | None = None, **values: str | os.PathLike[str] | None) -> Settings:
+def use(backend: str | None = None, **values: str | int | os.PathLike[str] | None) -> Settings:
     """Set settings for this process, over the environment.
 
     Args:
@@ -81,7 +104,7 @@ def use(backend: str | None = None, **values: str | os.PathLike[str] | None) -> 
     Raises:
         UsageError: A name that is no setting.
     """
-    known = [field.name for field in fields(Settings)]
+    known = [each.name for each in fields(Settings)]
     for name in values:
         if name not in known:
             raise unknown_name("setting", name, known)
@@ -91,12 +114,12 @@ def use(backend: str | None = None, **values: str | os.PathLike[str] | None) -> 
         if value is None:
             _in_process.pop(name, None)
         else:
-            _in_process[name] = os.fspath(value)
+            _in_process[name] = str(value) if isinstance(value, int) else os.fspath(value)
     return current()
 
 
 @contextmanager
-def using(**values: str | os.PathLike[str] | None) -> Iterator[Settings]:
+def using(**values: str | int | os.PathLike[str] | None) -> Iterator[Settings]:
     """Set settings for the length of a `with` block, then restore what was there before."""
     before = dict(_in_process)
     try:
@@ -130,3 +153,9 @@ def shipped_data() -> Path:
     package = Path(__file__).parent
     installed = package / "_data"  # a wheel carries data/ inside the package
     return installed if installed.is_dir() else package.parent / "data"
+
+
+def _count(name: str, text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"The setting {name} ({_ENVIRONMENT[name]}) is {text!r}. Give a whole number, 1 or more.")
+    return int(text)

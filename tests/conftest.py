@@ -22,9 +22,6 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("JUPYTER_PLATFORM_DIRS", "1")
 
 _REPOSITORY = Path(__file__).resolve().parent.parent
-_paths = [str(_REPOSITORY / "tests" / "no_network"), os.environ.get("PYTHONPATH", "")]
-os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, _paths))
-
 # the folder of real files that `mirror` tests read, where whoever started pytest has one
 _MIRROR = os.environ.get("MLHELPERS_MIRROR", "")
 
@@ -44,11 +41,20 @@ _FOREIGN = (
     "GOOGLE_CLOUD_PROJECT",
     "MLHELPERS_BACKEND",
     "MLHELPERS_BUCKET",
+    "MLHELPERS_MAX_JOBS",
     "MLHELPERS_MIRROR",
     "MLHELPERS_PROGRESS_FILE",
     "MLHELPERS_REGION",
     "TF_CONFIG",
 )
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Close the network for the processes that tests start; those of pytest-xdist are pytest's own."""
+    is_worker = "PYTEST_XDIST_WORKER" in os.environ
+    if is_worker or not getattr(config.option, "numprocesses", None):
+        paths = [str(_REPOSITORY / "tests" / "no_network"), os.environ.get("PYTHONPATH", "")]
+        os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
 
 
 @pytest.fixture(autouse=True)

@@ -34,6 +34,8 @@ with hidden(["tensorflow"]):
 shown = board.show(folder)
 assert shown.address.startswith("http://127.0.0.1:"), shown
 assert shown.address in shown._repr_html_()
+again = board.show(str(folder) + "/", height=300)
+assert (again.address, again.height) == (shown.address, 300), again
 assert "tensorflow" not in sys.modules
 deadline = time.monotonic() + 20
 while not (points := requests.get(f"{shown.address}data/plugin/scalars/scalars?run=train&tag=loss")).ok:
@@ -56,3 +58,41 @@ def test_it_answers_with_the_curves_of_a_run_and_ends_with_its_process(tmp_path:
 def test_a_folder_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="nowhere is no folder, so there are no curves to show"):
         board.show(tmp_path / "nowhere")
+
+
+_READ = """
+import sys, time
+from mlhelpers import board
+from mlhelpers.frameworks import hidden
+
+folder = sys.argv[1]
+with hidden(["tensorflow"]):
+    from tensorboard.compat.proto.event_pb2 import Event
+    from tensorboard.compat.proto.summary_pb2 import Summary
+    from tensorboard.plugins.scalar.summary_v2 import scalar_pb
+    from tensorboard.plugins.text.summary_v2 import text_pb
+    from tensorboard.summary.writer.event_file_writer import EventFileWriter
+
+    writer = EventFileWriter(folder)
+    for step in (2, 1, 2):
+        for summary in (
+            scalar_pb("loss", step / 4),  # TensorFlow 2's way
+            Summary(value=[Summary.Value(tag="old", simple_value=step / 8)]),  # TensorFlow 1's, and PyTorch's
+            text_pb("note", "no number"),
+        ):
+            writer.add_event(Event(step=step, wall_time=time.time(), summary=summary))
+    writer.close()
+print(board.read_scalars(folder))
+assert "tensorflow" not in sys.modules
+"""
+
+
+def test_scalars_are_read_however_they_were_written_and_without_tensorflow(tmp_path: Path) -> None:
+    with (tmp_path / "events.out.tfevents.9999999999.half").open("wb") as file:
+        file.write(b"\x18\x00\x00\x00\x00\x00\x00\x00half")  # being written, or lost with its writer
+    done = subprocess.run(
+        [sys.executable, "-c", _READ, str(tmp_path)], capture_output=True, text=True, timeout=90, check=False
+    )
+
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "{'old': ([1, 2], [0.125, 0.25]), 'loss': ([1, 2], [0.25, 0.5])}"

@@ -51,6 +51,7 @@ def test_a_module_says_what_it_is_for(path: Path) -> None:
 def test_a_module_names_its_public_part(path: Path) -> None:
     tree = ast.parse(path.read_text("utf-8"))
     assigned = [ast.unparse(target) for node in tree.body if isinstance(node, ast.Assign) for target in node.targets]
+    assigned += [ast.unparse(node.target) for node in tree.body if isinstance(node, ast.AnnAssign)]
 
     assert "__all__" in assigned, f"{_name(path)} has no __all__"
 

@@ -107,3 +107,33 @@ def test_nothing_is_made_at_import(tmp_path: Path) -> None:
 
 def test_shipped_data_is_the_repositorys_data_folder(repository: Path) -> None:
     assert settings.shipped_data() == repository / "data"
+
+
+def test_as_many_jobs_run_at_once_as_there_are_cores_unless_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert settings.current().max_jobs == settings.cores() >= 1
+
+    monkeypatch.setenv("MLHELPERS_MAX_JOBS", "7")
+    assert settings.current().max_jobs == 7
+    with settings.using(max_jobs=3):
+        assert settings.current().max_jobs == 3
+
+
+@pytest.mark.parametrize(("quota", "most"), [("50000 100000", 1), ("100000 100000", 1), ("150000 100000", 2)])
+def test_a_containers_share_of_the_cores_counts(
+    quota: str, most: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = settings.cores()
+    (tmp_path / "cpu.max").write_text(f"{quota}\n")
+    monkeypatch.setattr(settings, "_CPU_QUOTA", tmp_path / "cpu.max")
+
+    assert settings.cores() == min(before, most)
+    (tmp_path / "cpu.max").write_text("max 100000\n")
+    assert settings.cores() >= before
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "many", "1.5"])
+def test_a_number_of_jobs_that_is_none_is_refused(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("MLHELPERS_MAX_JOBS", value)
+
+    with pytest.raises(UsageError, match=rf"max_jobs \(MLHELPERS_MAX_JOBS\) is '{value}'. Give a whole number, 1 or"):
+        settings.current()

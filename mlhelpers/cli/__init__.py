@@ -11,6 +11,7 @@ import importlib
 import sys
 
 import click
+from click.shell_completion import CompletionItem
 
 from mlhelpers import __version__
 from mlhelpers.errors import MLHelpersError, UsageError, unknown_name
@@ -21,12 +22,14 @@ __all__ = ["main"]
 _COMMANDS = {
     "check": ("mlhelpers.cli.check", "Show what this machine has, and the cure for what it lacks."),
     "data": ("mlhelpers.cli.data", "Prepare data sets and make prediction requests."),
-    "local": ("mlhelpers.cli.local", "Train in the foreground, on this machine."),
+    "storage": ("mlhelpers.cli.storage", "Make buckets; list, copy and delete files."),
+    "local": ("mlhelpers.cli.local", "Train or predict in the foreground, on this machine."),
     "jobs": ("mlhelpers.cli.jobs", "Submit training jobs; list, follow and cancel them."),
     "models": ("mlhelpers.cli.models", "Make models, the names under which versions are served."),
     "versions": ("mlhelpers.cli.versions", "Put an exported model behind a name; choose the default."),
     "predict": ("mlhelpers.cli.predict", "Send instances to a model version."),
     "serve": ("mlhelpers.cli.serve", "Start the prediction server."),
+    "completion": ("mlhelpers.cli.completion", "Print what lets a shell complete commands and names of jobs."),
 }
 
 
@@ -42,6 +45,12 @@ class _LazyGroup(click.Group):
         module = importlib.import_module(_COMMANDS[cmd_name][0])
         command: click.Command = getattr(module, cmd_name)
         return command
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        found = [
+            CompletionItem(name, help=text) for name, (_, text) in _COMMANDS.items() if name.startswith(incomplete)
+        ]
+        return found + click.Command.shell_complete(self, ctx, incomplete)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         with formatter.section("Commands"):

@@ -15,7 +15,8 @@ from typing import Any
 import click
 
 from mlhelpers import datasets
-from mlhelpers.cli.output import echo_rows, format_option
+from mlhelpers.cli.completion import PLACE
+from mlhelpers.cli.output import echo_resource, echo_rows, format_option
 from mlhelpers.errors import unknown_name
 from mlhelpers.storage import local_path, write_aside
 
@@ -49,20 +50,26 @@ class _PerDataSet(click.Group):
 def _make_prepare(name: str) -> click.Command:
     function = datasets.get(name).prepare
 
-    def prepare(output_dir: str, source: str | None, **options: Any) -> None:
+    def prepare(output_dir: str, source: str | None, output_format: str, **options: Any) -> None:
         written = datasets.prepare(name, output_dir, source=source, **options)
+        if output_format != "table":
+            echo_resource([{"path": str(path), "bytes": path.stat().st_size} for path in written], output_format)
+            return
         for folder, paths in itertools.groupby(written, key=lambda path: path.parent):
             _echo_written(folder, list(paths))
 
     example = f"\b\nExample:\n  mlhelpers data prepare {name} --output-dir data/runs/{name}"
-    target = click.Option(["--output-dir"], required=True, help="Folder or gs:// address; made if it is missing.")
-    return click.Command(
+    target = click.Option(
+        ["--output-dir"], required=True, type=PLACE, help="Folder or gs:// address; made if it is missing."
+    )
+    command = click.Command(
         name,
         callback=prepare,
         params=[target, _source(name), *_options(function)],
         help=f"{_first_line(function)}\n\n{example}",
         short_help=datasets.get(name).SUMMARY,
     )
+    return format_option()(command)
 
 
 def _echo_written(folder: Path, paths: list[Path]) -> None:

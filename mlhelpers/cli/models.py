@@ -24,7 +24,8 @@ def models() -> None:
 @click.argument("name")
 @click.option("--regions", "--region", "regions", metavar="REGION", help="Region it would be served from in the cloud.")
 @click.option("--description", default="", help="What the model is for.")
-def create(name: str, regions: str | None, description: str) -> None:
+@format_option()
+def create(name: str, regions: str | None, description: str, output_format: str) -> None:
     """Make a model, as yet without versions.
 
     \b
@@ -34,7 +35,10 @@ def create(name: str, regions: str | None, description: str) -> None:
     from mlhelpers.serving import ModelStore
 
     model = ModelStore().create_model(name, description=description, regions=regions or ())
-    click.echo(f"Created the model {model.name}.")
+    if output_format == "table":
+        click.echo(f"Created the model {model.name}.")
+    else:
+        echo_resource(model.describe(), output_format)
     click.echo(f"Add a version:  mlhelpers versions create v1 --model {model.name} --origin EXPORT_FOLDER", err=True)
 
 

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, TypeVar
 
 import click
-import yaml
-from tabulate import tabulate
 
-__all__ = ["echo_resource", "echo_rows", "format_option"]
+__all__ = ["echo_box", "echo_resource", "echo_rows", "format_option"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -39,16 +37,68 @@ def echo_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output_
         if not rows:
             click.echo("Listed 0 items.")
             return
-        cells = [[row.get(column, "") for column in columns] for row in rows]
-        headers = [column.upper() for column in columns]
-        click.echo(tabulate(cells, headers=headers, tablefmt="plain", disable_numparse=True))
+        cells = [[str(row.get(column, "")) for column in columns] for row in rows]
+        click.echo(_aligned([[column.upper() for column in columns], *cells]))
     else:
         echo_resource([dict(row) for row in rows], output_format)
 
 
 def echo_resource(resource: object, output_format: str = "yaml") -> None:
-    """Print one resource (plain data) as YAML or JSON."""
+    """Print one resource (plain data) as YAML, as JSON, or as a table with a row for each field.
+
+    Args:
+        resource: Plain data.
+        output_format: "table", "json" or "yaml"; a list is printed as YAML where a table is asked for.
+    """
     if output_format == "json":
         click.echo(json.dumps(resource, indent=2, ensure_ascii=False))
+    elif output_format == "table" and isinstance(resource, Mapping):
+        rows = [{"field": name, "value": value} for name, value in _fields(resource)]
+        echo_rows(rows, ["field", "value"], output_format)
     else:
-        click.echo(yaml.safe_dump(resource, sort_keys=False, allow_unicode=True, width=110), nl=False)
+        click.echo(_yaml(resource), nl=False)
+
+
+def echo_box(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Print rows as a framed table below a title, with upper-cased column names."""
+    from tabulate import tabulate
+
+    headers = [str(name).upper() for name in rows[0]] if rows else []
+    click.echo(title)
+    click.echo(tabulate([list(row.values()) for row in rows], headers, tablefmt="outline", disable_numparse=True))
+
+
+def _yaml(resource: object) -> str:
+    """Return plain data as YAML; a text of several lines stands there line by line."""
+    import yaml
+
+    class Dumper(yaml.SafeDumper):
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
+        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
+
+    Dumper.add_representer(str, text)
+    return str(yaml.dump(resource, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _aligned(rows: Sequence[Sequence[str]]) -> str:
+    """Return rows as aligned columns."""
+    text = "".join(cell for row in rows for cell in row)
+    if not (text.isascii() and text.isprintable()):
+        from tabulate import tabulate  # it knows how wide a character is; its import alone takes a fifth of a second
+
+        return tabulate(rows, tablefmt="plain", disable_numparse=True)
+    widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+    pattern = "  ".join(f"{{:<{width}}}" for width in widths)
+    return "\n".join(pattern.format(*row).rstrip() for row in rows)
+
+
+def _fields(resource: Mapping[str, Any], above: str = "") -> Iterator[tuple[str, str]]:
+    """Yield each field with its dotted name and its value in one line."""
+    for name, value in resource.items():
+        if isinstance(value, Mapping) and value:
+            yield from _fields(value, f"{above}{name}.")
+        else:
+            yield f"{above}{name}", value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)

@@ -4,37 +4,62 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from mlhelpers.cli.completion import PLACE
 from mlhelpers.cli.output import echo_resource, echo_rows, format_option
 from mlhelpers.errors import DataError, PredictionError, UsageError, unknown_name
 
-__all__ = ["predict", "print_predictions", "read_instances", "read_request"]
+if TYPE_CHECKING:
+    from mlhelpers.serving import Predictor
+
+__all__ = ["instance_options", "predict", "predict_with", "print_predictions", "read_given"]
+__all__ += ["read_instances", "read_request", "read_texts"]
+
+_Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _MAX_INSTANCES = 100  # the most that the tool sends at once, as gcloud; the server itself counts bytes
+
+
+def instance_options(command: _Command) -> _Command:
+    """Add the options that give the instances, as `read_given` takes them."""
+    for option in reversed(
+        (
+            click.option(
+                "--json-instances", type=PLACE, metavar="FILE", help="One JSON instance per line; '-' is stdin."
+            ),
+            click.option(
+                "--json-request", type=PLACE, metavar="FILE", help="A request, {\"instances\": [...]}; '-' is stdin."
+            ),
+            click.option(
+                "--text-instances", type=PLACE, metavar="FILE", help="One text per line, as it is; '-' is stdin."
+            ),
+            click.option("--signature-name", help="The signature to call; without it the instances' keys decide."),
+        )
+    ):
+        command = option(command)
+    return command
 
 
 @click.command()
 @click.option("--model", required=True, help="The model to ask.")
 @click.option("--version", help="One of its versions; without it the default answers.")
-@click.option("--json-instances", metavar="FILE", help="One JSON instance per line; '-' is stdin.")
-@click.option("--json-request", metavar="FILE", help="A whole request, {\"instances\": [...]}; '-' is stdin.")
-@click.option("--signature-name", help="The signature to call; without it the instances' keys decide.")
+@instance_options
+@click.option("--region", help="Where in the cloud; without effect on this machine.")
 @click.option("--address", help="Ask a prediction server, for instance http://127.0.0.1:8501.")
 @click.option("--token", envvar="MLHELPERS_SERVE_TOKEN", show_envvar=True, help="The server's token.")
 @format_option()
 def predict(
     model: str,
     version: str | None,
-    json_instances: str | None,
-    json_request: str | None,
-    signature_name: str | None,
+    region: str | None,
     address: str | None,
     token: str | None,
     output_format: str,
+    **given: Any,
 ) -> None:
     """Predict in this process from the local store, or ask a server with --address.
 
@@ -45,21 +70,55 @@ def predict(
     """
     from mlhelpers import serving
 
-    if (json_instances is None) == (json_request is None):
-        raise UsageError("Give the instances with exactly one of --json-instances FILE and --json-request FILE.")
-    if json_request is not None:
-        instances, named = read_request(json_request)
-        signature_name = signature_name or named
-    else:
-        instances = read_instances(json_instances or "-")
-    if isinstance(instances, list) and len(instances) > _MAX_INSTANCES:
-        raise UsageError(f"{len(instances)} instances are more than the {_MAX_INSTANCES} of one call; split the file.")
+    instances, signature_name = read_given(**given)
     predictor: serving.Predictor
     if address is not None:
         predictor = serving.connect(model, version, address, token=token)
     else:
         found = serving.ModelStore().version(model, version)
         predictor = serving.load(f"{found.model}/{found.name}")
+    predict_with(predictor, instances, signature_name, output_format)
+
+
+def read_given(
+    json_instances: str | None, json_request: str | None, text_instances: str | None, signature_name: str | None
+) -> tuple[Any, str | None]:
+    """Read the instances from where the options say.
+
+    Args:
+        json_instances: A file with one JSON value per line.
+        json_request: A file with a whole request.
+        text_instances: A file with one text per line.
+        signature_name: The signature to call; it counts for more than that of a request.
+
+    Returns:
+        The instances, and the signature's name or None.
+
+    Raises:
+        UsageError: Not exactly one file is named, or it holds too many instances.
+        DataError: The file cannot be read.
+        PredictionError: The file is malformed.
+    """
+    if sum(file is not None for file in (json_instances, json_request, text_instances)) != 1:
+        raise UsageError(
+            "Give the instances with exactly one of --json-instances FILE, --json-request FILE and "
+            "--text-instances FILE."
+        )
+    instances: Any
+    if json_request is not None:
+        instances, named = read_request(json_request)
+        signature_name = signature_name or named
+    elif json_instances is not None:
+        instances = read_instances(json_instances)
+    else:
+        instances = read_texts(text_instances or "-")
+    if isinstance(instances, list) and len(instances) > _MAX_INSTANCES:
+        raise UsageError(f"{len(instances)} instances are more than the {_MAX_INSTANCES} of one call; split the file.")
+    return instances, signature_name
+
+
+def predict_with(predictor: Predictor, instances: Any, signature_name: str | None, output_format: str) -> None:
+    """Print what a predictor says to the instances, and close it."""
     with predictor:
         print_predictions(predictor.predict(instances, signature_name), output_format)
 
@@ -74,17 +133,33 @@ def read_instances(file: str) -> list[Any]:
         DataError: The file cannot be read.
         PredictionError: A line is empty or no JSON; the message gives its number.
     """
+    found = _lines(file, "JSON instance")
+    return [_parse(line, f"Line {number} of {_shown(file)}") for number, line in enumerate(found, start=1)]
+
+
+def read_texts(file: str) -> list[str]:
+    """Read one text per line.
+
+    Args:
+        file: A path, or "-" for stdin; UTF-8, with or without a byte order mark.
+
+    Raises:
+        DataError: The file cannot be read.
+        PredictionError: A line is empty; the message gives its number.
+    """
+    return [line.removesuffix("\r") for line in _lines(file, "text")]
+
+
+def _lines(file: str, what: str) -> list[str]:
     lines = _read(file).split("\n")
     if lines[-1] == "":
         lines.pop()
     if not lines:
-        raise PredictionError(f"{_shown(file)} is empty; write one JSON instance per line.")
-    instances = []
+        raise PredictionError(f"{_shown(file)} is empty; write one {what} per line.")
     for number, line in enumerate(lines, start=1):
         if not line.strip():
-            raise PredictionError(f"Line {number} of {_shown(file)} is empty; write one JSON instance per line.")
-        instances.append(_parse(line, f"Line {number} of {_shown(file)}"))
-    return instances
+            raise PredictionError(f"Line {number} of {_shown(file)} is empty; write one {what} per line.")
+    return lines
 
 
 def read_request(file: str) -> tuple[Any, str | None]:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from mlhelpers.cli.completion import PLACE
 from mlhelpers.cli.output import echo_resource, echo_rows, format_option
 
 __all__ = ["versions"]
@@ -27,9 +28,24 @@ def versions() -> None:
 @versions.command()
 @click.argument("version")
 @_model_option
-@click.option("--origin", required=True, metavar="FOLDER", help="The export folder, or gs://bucket/path.")
+@click.option("--origin", required=True, type=PLACE, metavar="FOLDER", help="The export folder, or gs://bucket/path.")
 @click.option("--description", default="", help="What is special about this version.")
-def create(version: str, model: str, origin: str, description: str) -> None:
+@click.option("--runtime-version", metavar="N.N", help="Noted; what is installed here answers instead.")
+@click.option("--python-version", metavar="N.N", help="Noted; this Python answers instead.")
+@click.option("--framework", type=click.Choice(["tensorflow"], case_sensitive=False), help="What it was made with.")
+@click.option("--machine-type", metavar="TYPE", help="In the cloud; without effect on this machine.")
+@click.option("--staging-bucket", metavar="gs://BUCKET", help="In the cloud; without effect on this machine.")
+@format_option()
+def create(
+    version: str,
+    model: str,
+    origin: str,
+    description: str,
+    runtime_version: str | None,
+    python_version: str | None,
+    output_format: str,
+    **cloud: str | None,
+) -> None:
     """Copy an export into the store; a model's first version becomes its default.
 
     \b
@@ -42,7 +58,13 @@ def create(version: str, model: str, origin: str, description: str) -> None:
     made = ModelStore().create_version(model, version, origin, description=description)
     if Path(made.origin) != local_path(origin).absolute().resolve():
         click.echo(f"Took the newest export: {made.origin}", err=True)
-    click.echo(f"Created the version {made.name} of {model}{', its default' if made.is_default else ''}.")
+    asked = {"runtime": runtime_version, "Python": python_version}
+    if named := " and ".join(f"{what} {number}" for what, number in asked.items() if number):
+        click.echo(f"Asked for {named}; what is installed here answers instead.", err=True)
+    if output_format == "table":
+        click.echo(f"Created the version {made.name} of {model}{', its default' if made.is_default else ''}.")
+    else:
+        echo_resource(made.describe(), output_format)
 
 
 @versions.command("list")
@@ -66,7 +88,8 @@ def list_versions(model: str, output_format: str) -> None:
 @versions.command("set-default")
 @click.argument("version")
 @_model_option
-def set_default(version: str, model: str) -> None:
+@format_option()
+def set_default(version: str, model: str, output_format: str) -> None:
     """Let a version answer where none is named.
 
     \b
@@ -76,7 +99,10 @@ def set_default(version: str, model: str) -> None:
     from mlhelpers.serving import ModelStore
 
     ModelStore().set_default(model, version)
-    click.echo(f"{version} is now the default version of {model}.")
+    if output_format == "table":
+        click.echo(f"{version} is now the default version of {model}.")
+    else:
+        echo_resource(ModelStore().describe(model, version), output_format)
 
 
 @versions.command()

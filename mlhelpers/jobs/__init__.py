@@ -18,15 +18,21 @@ from mlhelpers.errors import UsageError, unknown_name
 from mlhelpers.settings import current
 
 if TYPE_CHECKING:
-    from mlhelpers.jobs.base import Backend, JobSpec, JobState, Plan
+    from mlhelpers.jobs.base import Backend, JobState, LogEntry, Plan
     from mlhelpers.jobs.job import Job
+    from mlhelpers.jobs.spec import JobSpec, Pool
 
-__all__ = ["BACKENDS", "Job", "JobSpec", "JobState", "Plan", "attach", "backend", "list_jobs", "plan", "run", "submit"]
+__all__ = ["BACKENDS", "Job", "JobSpec", "JobState", "LogEntry", "Plan", "Pool"]
+__all__ += ["attach", "backend", "list_jobs", "plan", "run", "submit"]
 
 BACKENDS = {
     "local": "mlhelpers.jobs.local",
 }
-_NAMES = dict.fromkeys(("JobSpec", "JobState", "Plan"), "mlhelpers.jobs.base") | {"Job": "mlhelpers.jobs.job"}
+_NAMES = {
+    **dict.fromkeys(("JobState", "LogEntry", "Plan"), "mlhelpers.jobs.base"),
+    **dict.fromkeys(("JobSpec", "Pool"), "mlhelpers.jobs.spec"),
+    "Job": "mlhelpers.jobs.job",
+}
 
 
 def __getattr__(name: str) -> Any:

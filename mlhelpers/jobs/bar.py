@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import html
 import io
+import math
 import sys
 import time
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from mlhelpers.jobs.base import JobState
+from mlhelpers.jobs.hints import times
 
 if TYPE_CHECKING:
     from tqdm.std import tqdm
 
-__all__ = ["ProgressBar", "progress_text"]
+__all__ = ["ProgressBar", "number", "progress_text"]
 
 _FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} steps, {elapsed}{postfix}"
 _FORMAT_AT_FIRST = "{desc}, {elapsed}"  # until the trainer has told how many steps there are
@@ -33,7 +35,7 @@ class ProgressBar:
         self._name = name
         self._shown = shown
         self._bar: tqdm[Any] | None = None
-        self._drawn: tuple[JobState, dict[str, Any]] | None = None
+        self._drawn: JobState | None = None
         self._drawn_at = 0.0
 
     def __enter__(self) -> ProgressBar:
@@ -45,20 +47,23 @@ class ProgressBar:
         if self._bar is not None:
             self._bar.close()
 
+    def is_due(self, state: JobState) -> bool:
+        """Tell whether it is time to draw again: the state is another one, or half a second is over."""
+        return self._shown and (state is not self._drawn or time.monotonic() - self._drawn_at >= _REDRAW_S)
+
     def show(self, state: JobState, progress: dict[str, Any]) -> None:
         """Draw the state and the progress, which may be empty while the trainer starts."""
-        is_old = (state, progress) == self._drawn and time.monotonic() - self._drawn_at < _REDRAW_S
-        if not self._shown or is_old:
+        if not self._shown:
             return
-        self._drawn, self._drawn_at = (state, progress), time.monotonic()
+        self._drawn, self._drawn_at = state, time.monotonic()
         bar = self._bar = _new_bar() if self._bar is None else self._bar
-        total = progress.get("total_steps")
+        total, step = number(progress.get("total_steps")), number(progress.get("step"))
         if total and bar.total != total:
             bar.bar_format = _FORMAT
             bar.total = total
         phase = progress.get("phase") if state is JobState.RUNNING else None
         bar.set_description_str(f"{self._name}  {phase or state.lower()}", refresh=False)
-        bar.n = progress.get("step", bar.n)
+        bar.n = bar.n if step is None else step
         bar.set_postfix_str(progress_text(progress))
 
 
@@ -70,14 +75,26 @@ def progress_text(progress: dict[str, Any]) -> str:
         '41.2 steps/s, 1 min 15 s left, accuracy 0.9700'
     """
     parts = []
-    if progress.get("steps_per_second"):
-        parts.append(f"{progress['steps_per_second']:.1f} steps/s")
-    if progress.get("seconds_left"):
-        minutes, seconds = divmod(round(progress["seconds_left"]), 60)
+    if progress.get("retries"):
+        parts.append(f"tried again {times(progress['retries'])}")
+    if progress.get("restarts"):
+        parts.append(f"started again {times(progress['restarts'])}")
+    if speed := number(progress.get("steps_per_second")):
+        parts.append(f"{speed:.1f} steps/s")
+    if left := number(progress.get("seconds_left")):
+        minutes, seconds = divmod(round(left), 60)
         parts.append(f"{minutes} min {seconds} s left" if minutes else f"{seconds} s left")
-    metrics = progress.get("metrics") or {}
-    parts += [f"{name} {value:.4f}" for name, value in metrics.items() if isinstance(value, int | float)]
+    metrics = progress.get("metrics")
+    known = metrics if isinstance(metrics, dict) else {}
+    parts += [f"{name} {value:.4f}" for name, value in known.items() if number(value) is not None]
     return ", ".join(parts)
+
+
+def number(value: object) -> int | float | None:
+    """Return a finite number as it is, and None for anything else: a trainer of one's own may report anything."""
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        return None
+    return value
 
 
 def _new_bar() -> tqdm[Any]:

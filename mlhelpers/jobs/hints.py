@@ -5,20 +5,15 @@ from __future__ import annotations
 import re
 import signal
 
-__all__ = ["cause", "ending", "last_lines"]
+__all__ = ["DISK_FULL", "cause", "ending", "is_permanent", "times"]
+
+DISK_FULL = "The disk is full: free some room, or send the results elsewhere."
 
 _MODULES_OF_EXTRAS = {"tensorflow": "train", "keras": "train", "hypertune": "train", "matplotlib": "notebooks"}
 
 
-def last_lines(tail: bytes, count: int = 20) -> list[str]:
-    """Return the last lines of a log's end, as a terminal would show them, without empty ones."""
-    lines = tail.decode(errors="replace").replace("\r\n", "\n").split("\n")
-    shown = [line.rstrip("\r").rpartition("\r")[2].rstrip() for line in lines]
-    return [line[:300] for line in shown if line][-count:]
-
-
 def ending(exit_code: int) -> str:
-    """Return how a process ended, in words: "exited with code 3", "was killed by SIGKILL".
+    """Return how a process ended, in words: "exited with code 3", "was ended by the signal SIGKILL".
 
     Args:
         exit_code: As Python gives it: negative for a signal.
@@ -31,31 +26,65 @@ def ending(exit_code: int) -> str:
         return f"was ended by the signal {-exit_code}"
 
 
+def times(count: int) -> str:
+    """Return how often, in words: "once", "2 times"."""
+    return "once" if count == 1 else f"{count} times"
+
+
+def is_permanent(exit_code: int, lines: list[str]) -> bool:
+    """Tell whether a trainer would fail again in the same way, however often it is started.
+
+    So it is with wrong arguments (code 2, as argparse and Python itself give it), with the codes that sysexits.h keeps
+    for wrong usage, data, input and settings, with what Python raises for an import or the syntax, and with a gs://
+    address that the trainer opens by itself.
+
+    Args:
+        exit_code: As Python gives it: negative for a signal.
+        lines: The last lines that the trainer printed.
+    """
+    if exit_code in _PERMANENT_CODES:
+        return True
+    return exit_code == 1 and (any(_SLIP.match(line) for line in lines[-3:]) or bool(_BUCKET.search("\n".join(lines))))
+
+
 def cause(exit_code: int, lines: list[str]) -> str:
     """Return one sentence on the likely cause and its cure, or an empty text where none is known."""
     text = "\n".join(lines)
     if missing := re.search(r"No module named '?([\w.]+)", text):
         name = missing[1].split(".")[0]
-        extra = _MODULES_OF_EXTRAS.get(name)
-        install = f"pip install 'mlhelpers[{extra}]'" if extra else f"pip install {name}"
-        return f"The module {missing[1]!r} is not there for the trainer: {install}, or mend the import."
+        if extra := _MODULES_OF_EXTRAS.get(name):
+            return f"The module {missing[1]!r} is not there for the trainer: pip install 'mlhelpers[{extra}]'"
+        return (
+            f"The module {missing[1]!r} is not there for the trainer: mend the import, or install the package that "
+            "provides it (which may have another name)."
+        )
     for pattern, sentence in _CAUSES:
         if re.search(pattern, text, re.IGNORECASE):
             return sentence
     return _BY_CODE.get(exit_code, "")
 
 
+_PERMANENT_CODES = (2, 64, 65, 66, 78)  # sysexits.h: EX_USAGE, EX_DATAERR, EX_NOINPUT, EX_CONFIG
+_SLIP = re.compile(
+    r"(ModuleNotFound|Import|Syntax|Indentation|Tab)Error\b"
+    r"|\S*python\S*: (No module named|can't open file|Error while finding module|No code object)"
+)
+_BUCKET = re.compile(
+    r"(FileNotFoundError|NotFoundError|No such file|Could not find directory|when reading).*gs://"
+    r"|gs://.*(No such file|not exist|not found)|File system scheme 'gs' not implemented|storage\.googleapis\.com"
+    r"|metadata\.google\.internal|DefaultCredentialsError|No such file or directory: '(gsutil|gcloud)'",
+    re.IGNORECASE,
+)
 _CAUSES = (
     (r"unrecognized arguments|no such option|unknown (command.?line )?flag|invalid choice|error: argument|"
      r"arguments are required|expected one argument",
      "The trainer does not take these arguments: see which it takes with  python -m MODULE --help"),
-    (r"No space left on device|disk quota exceeded|File too large",
-     "The disk is full: free some room, or send the results elsewhere."),
+    (r"No space left on device|disk quota exceeded|File too large", DISK_FULL),
     (r"MemoryError|out of memory|ResourceExhausted|Cannot allocate memory",
      "Memory ran out: use a smaller batch, or close other programs."),
-    (r"(FileNotFoundError|NotFoundError|No such file).*gs://|gs://.*(No such file|not exist|not found)|"
-     r"File system scheme 'gs' not implemented",
-     "The trainer opened a gs:// address by itself. Only addresses given as arguments become local folders."),
+    (_BUCKET.pattern,
+     "The trainer asked Cloud Storage by itself. Here a bucket is a folder, and only a gs:// address that is given as "
+     "an argument becomes it: give the whole address as one, or take that folder from another argument."),
     (r"FileNotFoundError|No such file or directory",
      "A file is not where the trainer looks for it: give full paths in the arguments."),
     (r"PermissionError|Permission denied|Read-only file system",

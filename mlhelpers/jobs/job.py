@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
-import html
-import re
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from mlhelpers.errors import JobError
-from mlhelpers.jobs.base import Backend, JobState
+from mlhelpers.errors import JobError, MLHelpersError
+from mlhelpers.jobs.base import Backend, JobState, LogEntry
+from mlhelpers.jobs.lines import last_lines
+from mlhelpers.jobs.spec import checked_labels
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+    from mlhelpers.board import Board
 
 __all__ = ["Job"]
 
 _POLL_S = 0.05
-_LONGEST_LINE = 1 << 16  # a trainer that never ends its line is shown in pieces of this many bytes
+_TAIL_BYTES = 8192
 
 
 class Job:
@@ -72,7 +77,8 @@ class Job:
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
         with ProgressBar(self._name, shown=progress) as bar:
             while not (state := self.state).is_final:
-                bar.show(state, self.progress)
+                if bar.is_due(state):
+                    bar.show(state, self.progress)
                 if deadline is not None and time.monotonic() >= deadline:
                     raise JobError(
                         f"The job {self._name!r} is still {state} after {timeout_s:g} s of waiting. It goes on: "
@@ -84,50 +90,123 @@ class Job:
             raise JobError(f"The job {self._name!r} failed. {self.describe().get('errorMessage', '')}".rstrip())
         return state
 
-    def log(self, start: int = 0) -> str:
-        """Return the log as text, from a byte offset to what is there now.
+    @property
+    def tasks(self) -> list[str]:
+        """The replicas that have a log by now, the first one first; "service" for what the engine itself tells."""
+        return self._backend.tasks(self._name)
+
+    def log(self, start: int = 0, task: str | None = None) -> str:
+        """Return the log of one replica as text, from a byte offset to what is there now.
 
         Args:
             start: Where to begin; negative: so many bytes before the end, which suits a log of gigabytes.
+            task: Which replica, one of `tasks`; the first where None.
+
+        Raises:
+            UsageError: There is no such task.
         """
         pieces = []
-        piece, end = self._backend.log(self._name, start)
+        piece, end = self._backend.log(self._name, start, task)
         while piece:
             pieces.append(piece)
-            piece, end = self._backend.log(self._name, end)
+            piece, end = self._backend.log(self._name, end, task)
         return b"".join(pieces).decode(errors="replace")
 
-    def follow(self, start: int = 0) -> Iterator[str]:
+    def tail(self, lines: int = 20, task: str | None = None) -> list[str]:
+        """Return the last lines of one replica's log as a terminal would show them, without empty ones.
+
+        Reads a few kilobytes, whatever the log's size.
+
+        Args:
+            lines: How many at most; each is cut after 300 characters.
+            task: Which replica, one of `tasks`; the first where None.
+
+        Raises:
+            UsageError: There is no such task.
+        """
+        return last_lines(self._backend.log(self._name, -_TAIL_BYTES, task)[0], lines)
+
+    def follow(self, task: str | None = None) -> Iterator[LogEntry]:
         """Yield the log's lines, waiting for new ones until the job is over.
 
         A line that a progress bar rewrote is given as it stood at last; memory stays small whatever the log's size.
 
         Args:
-            start: Byte offset at which to begin; negative: so many bytes before the end.
+            task: Only the lines of this replica, one of `tasks`; of all, by time, where None.
+
+        Raises:
+            UsageError: There is no such task.
         """
-        rest = b""
+        cursor: Mapping[str, int] = {}
         while True:
             over = self.state.is_final  # asked before reading, so that the last lines are not missed
-            piece, start = self._backend.log(self._name, start)
-            *lines, rest = (rest + piece).split(b"\n")
-            if len(rest) > _LONGEST_LINE:
-                lines, rest = [*lines, rest], b""
-            for line in lines:
-                yield _shown(line)
-            if not piece:
+            entries, after = self._backend.entries(self._name, cursor, task)
+            yield from entries
+            if after == cursor:
                 if over:
-                    break
+                    return
                 time.sleep(_POLL_S)
-        if rest:
-            yield _shown(rest)
+            cursor = after
 
     def cancel(self) -> None:
         """Ask the job to end, children and all; returns at once. Twice is fine, and a finished job stays finished."""
         self._backend.cancel(self._name)
 
+    def relabel(self, labels: Mapping[str, str | None], clear: bool = False) -> None:
+        """Change the job's labels, also when it is over.
+
+        Args:
+            labels: Key -> value to set, or None to take the label away; one that is not there is no error.
+            clear: Take all labels away first.
+
+        Raises:
+            UsageError: A key or value is not of the form that labels have.
+        """
+        checked_labels({key: value for key, value in labels.items() if value is not None})
+        self._backend.relabel(self._name, labels, clear)
+
     def describe(self) -> dict[str, Any]:
         """Return the job as plain data: jobId, state, createTime, …, trainingInput, errorMessage where it failed."""
         return self._backend.describe(self._name)
+
+    def plot(self, metric: str | None = None, *, ax: Axes | None = None) -> list[Axes]:
+        """Draw what the trainer has reported so far: each metric over the steps, training and validation.
+
+        Reads TensorBoard's event files in the job dir and in every folder that the arguments name, and where there are
+        none the metric file of hyperparameter tuning; any trainer's, also while it runs.
+
+        Args:
+            metric: Draw this one alone; "loss" and five others at most where None.
+            ax: Axes to draw one metric on, "loss" or the first where none is named; a new figure where None.
+
+        Returns:
+            The axes, one for each metric.
+
+        Raises:
+            JobError: Nothing was reported yet.
+            UsageError: There is no such metric.
+        """
+        from mlhelpers import plots
+        from mlhelpers.jobs.curves import chosen_curves, read_curves
+
+        curves = read_curves(self.describe())
+        if ax is not None and metric is None:
+            metric = next(iter(curves))
+        return plots.metric_curves(chosen_curves(curves, metric), title=self._name, ax=ax)
+
+    def tensorboard(self, height: int = 560) -> Board:
+        """Open TensorBoard on the folder to which the trainer reports; it also shows what comes later.
+
+        Args:
+            height: Of the frame in the notebook, in pixels.
+
+        Raises:
+            JobError: Nothing was reported yet, and the job has no job dir.
+        """
+        from mlhelpers import board
+        from mlhelpers.jobs.curves import log_folder
+
+        return board.show(log_folder(self.describe()), height)
 
     def hints(self) -> dict[str, str]:
         """Return the commands with which to follow, describe and cancel this job."""
@@ -142,33 +221,30 @@ class Job:
         return "\n".join([f"Job {head}", *(f"  {line}" for line in rest)])
 
     def _repr_html_(self) -> str:
-        head, *rest = (html.escape(line) for line in self._summary())
-        return f"<div><b>Job {head}</b><pre style='margin:0.3em 0'>{'<br>'.join(rest)}</pre></div>"
+        from mlhelpers.jobs.view import panel_html, take_snapshot
+
+        return panel_html(take_snapshot(self))
+
+    def _ipython_display_(self) -> None:
+        """Show the job live in a notebook; elsewhere leave the showing to `__repr__`."""
+        from mlhelpers.jobs.view import show
+
+        if show(self) is None:
+            raise NotImplementedError  # which tells IPython to take the next form
 
     def _summary(self) -> list[str]:
         try:
             resource = self.describe()
-        except JobError as error:
+        except (MLHelpersError, OSError) as error:
             return [self.handle, str(error)]
+        from mlhelpers.jobs.view.panel import Snapshot, elapsed
+
         state = JobState(resource["state"])
-        lines = [f"{self.handle}  {state}  {_elapsed(resource)}".rstrip()]
+        took = elapsed(Snapshot(self.handle, datetime.now(UTC), state, resource))
+        lines = [f"{self.handle}  {state}  {took}".rstrip()]
         if resource.get("errorMessage"):
             lines.append(str(resource["errorMessage"]).splitlines()[0])
         hints = self.hints()
         if state.is_final:
             del hints["cancel"]
         return lines + [f"{what:<9} {command}" for what, command in hints.items()]
-
-
-def _shown(line: bytes) -> str:
-    """Return a line as a terminal would show it: what follows the last carriage return, without colour codes."""
-    last = next((part for part in reversed(line.split(b"\r")) if part.strip()), b"")
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", last.decode(errors="replace"))
-
-
-def _elapsed(resource: dict[str, Any]) -> str:
-    begin = resource.get("startTime")
-    if not begin:
-        return ""
-    end = datetime.fromisoformat(resource["endTime"]) if resource.get("endTime") else datetime.now(UTC)
-    return f"{(end - datetime.fromisoformat(begin)).total_seconds():.1f} s"

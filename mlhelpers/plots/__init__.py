@@ -4,9 +4,9 @@ Every function draws on the axes it is given, or on a new figure, and returns th
 drawing. Ink is dark on light paper everywhere, titles and axis names with units are set here, the colours can be told
 apart by colour-blind readers, and nothing changes matplotlib's settings for anyone else.
 
-To add a plot: a function in `pictures` or `scans` (they show images, dark or light on top), `charts` (it shows numbers)
-or `groups` (it compares groups) that takes arrays and `ax`, its name below, and a test on its artists. May import
-`errors` alone of the project.
+To add a plot: a function in `pictures` or `scans` (they show images, dark or light on top), `charts` (it shows
+numbers), `curves` (what a run reported) or `groups` (it compares groups) that takes arrays and `ax`, its name below,
+and a test on its artists. May import `errors` alone of the project.
 """
 
 from mlhelpers.errors import MissingExtraError
@@ -25,6 +25,7 @@ from mlhelpers.plots.charts import (
     probability_bars,
 )
 from mlhelpers.plots.classes import ranges, scatter
+from mlhelpers.plots.curves import metric_curves
 from mlhelpers.plots.groups import mean_and_spread
 from mlhelpers.plots.pictures import digit, image_grid, mistakes, strokes
 from mlhelpers.plots.scans import label_strips, scans
@@ -39,6 +40,7 @@ __all__ = [
     "label_strips",
     "learning_curve",
     "mean_and_spread",
+    "metric_curves",
     "mistakes",
     "probability_bars",
     "ranges",

@@ -10,6 +10,8 @@ and `datasets`.
 | `flags.py` | dataclass -> command line |
 | `base.py` | the run: output folder, settings that must not change, errors -> exit codes |
 | `reporting.py` | progress, TensorBoard, history, metric file |
+| `cluster.py` | TF_CONFIG: which processes train together |
+| `data_parallel.py` | training over several processes |
 | `loop.py` | training steps, checkpoints, taking a run up again |
 | `export.py` | SavedModel, LiteRT model and signature.json |
 | `augment.py` | pictures of digits, moved and drawn otherwise |

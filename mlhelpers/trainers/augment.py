@@ -1,7 +1,8 @@
 """Pictures of digits, moved and drawn otherwise: what a person with a mouse does that MNIST's writers did not.
 
 Everything works on a whole batch inside the input pipeline, and depends on the seed alone: the same step of the same
-run always gets the same pictures.
+run always gets the same pictures. A process that sees some rows of a batch draws for all, and gets what a process on
+its own gets for these rows.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from mlhelpers.frameworks import import_tensorflow
+from mlhelpers.trainers.cluster import Rows
 
 __all__ = ["add_variants", "change_pen", "move"]
 
@@ -16,13 +18,20 @@ _CENTRE = 13.5  # of a 28-pixel axis, in pixels
 
 
 def move(
-    images: Any, seed: Any, rotate: float = 0.2, scale: float = 0.12, shear: float = 0.2, shift: float = 1.5
+    images: Any,
+    seed: Any,
+    rows: Rows | None = None,
+    rotate: float = 0.2,
+    scale: float = 0.12,
+    shear: float = 0.2,
+    shift: float = 1.5,
 ) -> Any:
     """Turn, stretch, slant and shift every picture by its own random affine map.
 
     Args:
         images: Shape (n, 28, 28, 1), float32, 0 paper to 1 ink.
         seed: Two int64 numbers.
+        rows: Which rows of a batch they are; None for a whole one.
         rotate: Greatest turn to either side, in radians.
         scale: Greatest change of width and of height, as a natural logarithm.
         shear: Greatest slant.
@@ -32,7 +41,7 @@ def move(
         Pictures of the same shape and range.
     """
     tf = import_tensorflow()
-    draw = tf.random.stateless_uniform([6, tf.shape(images)[0]], seed, -1.0, 1.0)
+    draw = 2.0 * _draw(tf, 6, images, seed, rows) - 1.0
     cos, sin = tf.cos(draw[0] * rotate), tf.sin(draw[0] * rotate)
     wide, high = tf.exp(draw[1] * scale), tf.exp(draw[2] * scale)
     slant = draw[3] * shear
@@ -51,19 +60,20 @@ def move(
     )
 
 
-def change_pen(images: Any, seed: Any, share: float = 0.3) -> Any:
+def change_pen(images: Any, seed: Any, rows: Rows | None = None, share: float = 0.3) -> Any:
     """Redraw a share of the pictures with a thicker or a thinner pen (grey dilation and erosion).
 
     Args:
         images: Shape (n, 28, 28, 1), float32, 0 to 1.
         seed: Two int64 numbers.
+        rows: Which rows of a batch they are; None for a whole one.
         share: How many get a thicker pen, and how many a thinner one, 0 to 0.5 each.
 
     Returns:
         Pictures of the same shape and range.
     """
     tf = import_tensorflow()
-    draw = tf.random.stateless_uniform([2, tf.shape(images)[0], 1, 1, 1], seed)
+    draw = _draw(tf, 2, images, seed, rows)[..., None, None, None]
     # A cross of five pixels moves the edge by about one pixel; mixing makes every width in between. Slices of a padded
     # batch are nine times quicker here than a pooling layer.
     padded = tf.pad(images, [[0, 0], [1, 1], [1, 1], [0, 0]])
@@ -75,7 +85,7 @@ def change_pen(images: Any, seed: Any, share: float = 0.3) -> Any:
     return images + amount * change
 
 
-def add_variants(images: Any, labels: Any, seed: Any, share: float = 0.15) -> Any:
+def add_variants(images: Any, labels: Any, seed: Any, rows: Rows | None = None, share: float = 0.15) -> Any:
     """Give some digits the strokes that people add: a slash through zero, a bar through seven, a base or flag to one.
 
     MNIST was written by Americans and has next to none of these.
@@ -84,13 +94,14 @@ def add_variants(images: Any, labels: Any, seed: Any, share: float = 0.15) -> An
         images: Shape (n, 28, 28, 1), float32, 0 to 1.
         labels: Shape (n,), int32.
         seed: Two int64 numbers.
+        rows: Which rows of a batch they are; None for a whole one.
         share: Which share of the zeros, sevens and ones is changed, 0 to 1.
 
     Returns:
         Pictures of the same shape and range.
     """
     tf = import_tensorflow()
-    draw = tf.random.stateless_uniform([6, tf.shape(images)[0]], seed)
+    draw = _draw(tf, 6, images, seed, rows)
     ink = tf.cast(images[..., 0] > 0.3, tf.float32)
     row, column = tf.reduce_max(ink, 2), tf.reduce_max(ink, 1)
     left, right = _first(tf, column), 27.0 - _first(tf, tf.reverse(column, [1]))
@@ -113,6 +124,13 @@ def add_variants(images: Any, labels: Any, seed: Any, share: float = 0.15) -> An
     changed = (zero | seven | tf.equal(labels, 1)) & (draw[0] < share)
     line = _line(tf, segment, 0.9 + 0.6 * draw[5])
     return tf.maximum(images, tf.where(changed[:, None, None, None], line, 0.0))
+
+
+def _draw(tf: Any, count: int, images: Any, seed: Any, rows: Rows | None) -> Any:
+    """Draw `count` numbers from 0 to 1 for each picture, shape (count, n), from what the whole batch would get."""
+    n = tf.shape(images)[0] if rows is None else rows.of
+    draw = tf.random.stateless_uniform([count, n], seed)
+    return draw if rows is None else draw[:, rows.part]
 
 
 def _first(tf: Any, marks: Any) -> Any:

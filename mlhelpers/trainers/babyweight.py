@@ -4,6 +4,9 @@ The wide and deep network of the original tutorial, with its columns, sizes and 
 Adagrad for the deep part. Rates and penalties were chosen on months held out of the real sample's training rows (four
 folds: 1.033 lb; a linear model on the wide columns 1.035, boosted trees 1.031): without the penalties, the deep part
 learns single births by heart and is worse than the linear model. Taught in notebook 05.
+
+Over several processes (TF_CONFIG) each takes its rows of the very batch that one process would take, and adds its share
+to the gradients; the penalties count once.
 """
 
 from __future__ import annotations
@@ -21,7 +24,9 @@ from mlhelpers.datasets.babyweight import VOCABULARY, find_shards, read_csv
 from mlhelpers.errors import DataError, UsageError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.storage import bucket_path, local_path
-from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
+from mlhelpers.trainers.base import claim_folder, finish, leave_to_chief, main, output_folder
+from mlhelpers.trainers.cluster import Rows, read_cluster
+from mlhelpers.trainers.data_parallel import Workers, join
 from mlhelpers.trainers.export import export, number, text
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.wide_and_deep import WIDE_RATE, build_model, encode_births, encode_request
@@ -79,25 +84,33 @@ def train(hyperparameters: Hyperparameters) -> Path:
         hyperparameters: What the flags say.
 
     Returns:
-        The export directory.
+        The export directory; the output folder in a process that is not the chief.
 
     Raises:
-        UsageError: No data or output folder named, a batch larger than the data, or a folder of a run with other
-            settings.
+        UsageError: No data or output folder named, a batch larger than the data, a folder of a run with other
+            settings, or a TF_CONFIG that does not do.
         DataError: Shards missing or damaged, or a folder that cannot be written.
         MLHelpersError: The loss stopped being a number.
+        ReplicaError: Another process of the cluster is gone.
     """
+    settings, cluster = hyperparameters, read_cluster()
+    rows = cluster.rows(settings.batch_size, "--batch_size")
+    folder = output_folder(settings.output_dir, settings.job_dir, cluster.is_chief)
+    with join(cluster) as workers:
+        return _train(settings, folder, workers, rows)
+
+
+def _train(settings: Hyperparameters, folder: Path, workers: Workers, rows: Rows | None) -> Path:
     from mlhelpers.trainers.loop import fit
 
-    settings = hyperparameters
-    folder = output_folder(settings.output_dir, settings.job_dir)
     train_data, eval_data, validation_data = _read_parts(settings)
     n, steps = len(train_data[1]), count_steps(settings.train_examples, settings.batch_size)
     if settings.batch_size > n:
         raise UsageError(f"--batch_size is {settings.batch_size}, but there are only {n} rows to train on.")
-    claim_folder(folder, settings, free=("output_dir", "job_dir", "save_checkpoints_secs"))
-    print(f"training for {steps} steps of {settings.batch_size} rows", flush=True)
-    print(f"the deep part's hidden layers have {', '.join(map(str, settings.nnsize))} units", flush=True)
+    if workers.is_chief:
+        claim_folder(folder, settings, free=("output_dir", "job_dir", "save_checkpoints_secs"))
+        print(f"training for {steps} steps of {settings.batch_size} rows", flush=True)
+        print(f"the deep part's hidden layers have {', '.join(map(str, settings.nnsize))} units", flush=True)
     tf = import_tensorflow()
     import keras
 
@@ -106,12 +119,15 @@ def train(hyperparameters: Hyperparameters) -> Path:
     measure = _measure(tf, deep, settings)
     evaluate = _evaluator(tf, model, measure)
     reporter = fit(
-        _task(tf, model, wide, deep, measure, train_data, settings, steps),
+        _task(tf, model, wide, deep, measure, train_data, settings, steps, rows),
         folder,
         validate=lambda: evaluate(validation_data, None),
         checkpoint_every_s=settings.save_checkpoints_secs,
         report_every=max(1, steps // 20),
+        workers=workers,
     )
+    if not workers.is_chief:
+        return leave_to_chief(reporter, folder)
     reporter.phase("evaluating")
     result = evaluate(eval_data, settings.eval_steps)
     headline = f"eval rmse {result['rmse']:.4f} lb (average loss {result['average_loss']:.4f})"
@@ -183,7 +199,15 @@ def _measure(tf: Any, deep: Sequence[Any], settings: Hyperparameters) -> Callabl
 
 
 def _task(
-    tf: Any, model: Any, wide: Any, deep: Any, measure: Any, data: Any, settings: Hyperparameters, steps: int
+    tf: Any,
+    model: Any,
+    wide: Any,
+    deep: Any,
+    measure: Any,
+    data: Any,
+    settings: Hyperparameters,
+    steps: int,
+    rows: Rows | None,
 ) -> Any:
     import keras
 
@@ -193,6 +217,8 @@ def _task(
     targets = tf.constant(data[1])
 
     def batch(_: Any, indices: Any) -> Any:
+        if rows is not None:
+            indices = indices[rows.part]
         return {name: tf.gather(values, indices) for name, values in inputs.items()}, tf.gather(targets, indices)
 
     def batches(first_step: int) -> Any:
@@ -202,7 +228,8 @@ def _task(
     # FTRL's rate stays as it is: the rule divides by it, and a falling one would pull every weight to zero
     ftrl = keras.optimizers.Ftrl(settings.wide_learning_rate)
     falling = keras.optimizers.schedules.PolynomialDecay(settings.learning_rate, steps, end_learning_rate=0.0)
-    return Task(model, [(ftrl, wide), (keras.optimizers.Adagrad(falling), deep)], batches, steps, measure)
+    optimizers = [(ftrl, wide), (keras.optimizers.Adagrad(falling), deep)]
+    return Task(model, optimizers, batches, steps, measure, rows)
 
 
 def _evaluator(

@@ -10,33 +10,50 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlhelpers.errors import DataError, MLHelpersError, UsageError
+from mlhelpers.errors import DataError, MLHelpersError, ReplicaError, UsageError
 from mlhelpers.storage import local_path, write_aside
+from mlhelpers.trainers.cluster import read_cluster
 from mlhelpers.trainers.flags import parse
 from mlhelpers.trainers.reporting import Reporter
 
-__all__ = ["claim_folder", "finish", "main", "output_folder", "write_json"]
+__all__ = ["claim_folder", "finish", "leave_to_chief", "main", "output_folder", "write_json"]
 
+_FAILED_FOR_GOOD = 65
 _T = TypeVar("_T")
 
 
 def main(
-    hyperparameters: type[_T], train: Callable[[_T], object], module: str, argv: Sequence[str] | None = None
+    hyperparameters: type[_T],
+    train: Callable[[_T], object],
+    module: str,
+    argv: Sequence[str] | None = None,
+    shares: bool = True,
 ) -> None:
-    """Run a trainer as a command and exit with its code: 0 done, 1 it failed, 2 it was asked wrongly.
+    """Run a trainer as a command and exit with its code.
+
+    0: done, also by a replica that TF_CONFIG gives nothing to do, such as a parameter server, which says so. 2: asked
+    wrongly. 65 (EX_DATAERR of sysexits.h): it failed, and would again, so that a job does not start it once more.
+    1: another replica is gone, and starting again mends that.
 
     Args:
         hyperparameters: The dataclass that the flags come from.
         train: Does the work.
         module: The trainer's module path, for the help page.
         argv: The command line's words; the process's own where None.
+        shares: Whether the trainer can share its batches between processes.
     """
     try:
-        train(parse(hyperparameters, sys.argv[1:] if argv is None else argv, module))
+        settings = parse(hyperparameters, sys.argv[1:] if argv is None else argv, module)
+        if reason := read_cluster().reason_to_leave(shares):
+            print(reason, flush=True)
+            return
+        train(settings)
     except UsageError as error:
         _fail(module, error, 2)
-    except MLHelpersError as error:
+    except ReplicaError as error:
         _fail(module, error, 1)
+    except MLHelpersError as error:
+        _fail(module, error, _FAILED_FOR_GOOD)
     except KeyboardInterrupt:
         print("\nstopped; the same command goes on from the last checkpoint", file=sys.stderr)
         sys.exit(130)
@@ -47,12 +64,13 @@ def _fail(module: str, error: MLHelpersError, code: int) -> None:
     sys.exit(code)
 
 
-def output_folder(output_dir: str, job_dir: str = "") -> Path:
+def output_folder(output_dir: str, job_dir: str = "", is_chief: bool = True) -> Path:
     """Return the run's folder, made if it is missing.
 
     Args:
         output_dir: `--output_dir`, a folder or a gs:// address.
         job_dir: `--job-dir`, used where `output_dir` is empty.
+        is_chief: Whether this process writes into it; for others it is neither made nor looked into.
 
     Raises:
         UsageError: Neither was given.
@@ -61,6 +79,8 @@ def output_folder(output_dir: str, job_dir: str = "") -> Path:
     if not (output_dir or job_dir):
         raise UsageError("--output_dir is missing: the folder for checkpoints, events and the export.")
     folder = local_path(output_dir or job_dir).resolve()
+    if not is_chief:
+        return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
@@ -102,6 +122,22 @@ def claim_folder(folder: Path, hyperparameters: Any, free: Sequence[str]) -> Non
                 "Choose another output folder, or remove that one to start afresh."
             )
     write_json(path, mine)
+
+
+def leave_to_chief(reporter: Reporter, folder: Path) -> Path:
+    """End the part of a process that is not the chief: it neither evaluates nor exports.
+
+    Args:
+        reporter: The run's; closed afterwards.
+        folder: The run's folder.
+
+    Returns:
+        The run's folder, into which the chief exports.
+    """
+    reporter.phase("waiting")
+    reporter.say("trained; the chief evaluates and exports")
+    reporter.close()
+    return folder
 
 
 def finish(

@@ -4,6 +4,9 @@ One trainer for CPU, GPU and TPU, in place of the original tutorial's two; `KERA
 Keras' road to a TPU. Two recipes: `tutorial` is the original network, number for number, with its learning rates;
 `fast`, the default, is a small network that works. The flags of both originals are taken. Teaching material, no
 diagnostic tool. Taught in notebook 04.
+
+Over several processes (TF_CONFIG; on TensorFlow) each takes its rows of the very batch that one process would take,
+changes them as that one would, normalises by the whole batch's statistics and adds its share to the gradients.
 """
 
 from __future__ import annotations
@@ -20,8 +23,10 @@ from mlhelpers.datasets.cbis_ddsm import CLASS_NAMES
 from mlhelpers.errors import DataError, MissingExtraError, UsageError, unknown_name
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.storage import bucket_path, local_path
-from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
+from mlhelpers.trainers.base import claim_folder, finish, leave_to_chief, main, output_folder
+from mlhelpers.trainers.cluster import Rows, read_cluster
 from mlhelpers.trainers.confusion import confusion_matrix, linear_kappa, recalls, table
+from mlhelpers.trainers.data_parallel import Workers, join
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.mammograms import Pictures, batches, read_folder, read_record_file
 
@@ -93,14 +98,15 @@ def train(hyperparameters: Hyperparameters) -> Path:
         hyperparameters: What the flags say; None stands for the recipe's own value.
 
     Returns:
-        The export directory.
+        The export directory; the model folder in a process that is not the chief.
 
     Raises:
         UsageError: No data or model folder, flags that contradict each other or the data, a folder of a run with other
-            settings, or a Keras backend other than TensorFlow and JAX.
+            settings, a Keras backend other than TensorFlow and JAX, or a TF_CONFIG that does not do.
         DataError: Pictures missing or damaged, or a folder that cannot be written.
         MissingExtraError: The Keras backend is not installed.
         MLHelpersError: The loss stopped being a number.
+        ReplicaError: Another process of the cluster is gone.
     """
     settings = resolve(hyperparameters)
     if not (settings.model_dir or settings.job_dir):
@@ -108,20 +114,39 @@ def train(hyperparameters: Hyperparameters) -> Path:
     classes = settings.category_count or len(CLASS_NAMES)
     train_data, test_data = _read(settings, "training"), _read(settings, "eval")
     _check(settings, train_data, test_data, classes)
-    folder = output_folder(settings.model_dir, settings.job_dir)
-    claim_folder(folder, settings, free=("eval_steps", "save_checkpoints_secs", "tpu_zone", "gcp_project"))
-    _import_keras()
+    cluster = read_cluster()
+    rows = cluster.rows(settings.batch_size or 1, "--batch_size")
+    folder = output_folder(settings.model_dir, settings.job_dir, cluster.is_chief)
+    _import_keras(cluster.size)
+    with join(cluster) as workers:
+        return _train(settings, folder, workers, rows, train_data, test_data)
+
+
+def _train(
+    settings: Hyperparameters,
+    folder: Path,
+    workers: Workers,
+    rows: Rows | None,
+    train_data: Pictures,
+    test_data: Pictures,
+) -> Path:
     import keras
 
     from mlhelpers.trainers.density_network import build_model, export_density
     from mlhelpers.trainers.keras_loop import KerasTask, fit
 
+    if workers.is_chief:  # the others wait for it no longer than it lives
+        claim_folder(folder, settings, free=("eval_steps", "save_checkpoints_secs", "tpu_zone", "gcp_project"))
     keras.utils.set_random_seed(settings.seed)
-    model = build_model(settings.recipe, train_data.shape, classes)
+    classes = settings.category_count or len(CLASS_NAMES)
+    model = build_model(settings.recipe, train_data.shape, classes, rows)
     _compile(model, settings)
     steps, size = settings.training_steps or 1, settings.batch_size or 1
-    task = KerasTask(model, batches(train_data, size, settings.seed, bool(settings.augment)), steps)
-    reporter = fit(task, folder, checkpoint_every_s=settings.save_checkpoints_secs)
+    batch = batches(train_data, size, settings.seed, bool(settings.augment), rows)
+    task = KerasTask(model, batch, steps, None if rows is None else _shared_step(model, workers, rows))
+    reporter = fit(task, folder, checkpoint_every_s=settings.save_checkpoints_secs, workers=workers)
+    if not workers.is_chief:
+        return leave_to_chief(reporter, folder)
     reporter.phase("evaluating")
     result, matrix = evaluate(model, test_data, size, settings.eval_steps, classes)
     names = [f"density {k + 1}" for k in range(classes)]
@@ -170,7 +195,7 @@ def evaluate(
     return result, matrix
 
 
-def _import_keras() -> None:
+def _import_keras(processes: int) -> None:
     """Import Keras on the backend that KERAS_BACKEND names."""
     backend = os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if backend not in _BACKENDS:
@@ -178,6 +203,11 @@ def _import_keras() -> None:
     if backend == "tensorflow":
         import_tensorflow()
         return
+    if processes > 1:
+        raise UsageError(
+            f"KERAS_BACKEND is {backend}, but TF_CONFIG names {processes} processes that share each batch: this "
+            "trainer does that on TensorFlow only. Leave KERAS_BACKEND out, or start one process without TF_CONFIG."
+        )
     try:
         import jax  # noqa: F401
         import keras  # noqa: F401
@@ -237,6 +267,14 @@ def _compile(model: Any, settings: Hyperparameters) -> None:
     # XLA compiles for half a minute under TensorFlow and gains nothing on two cores; JAX has no other way
     is_jax = keras.backend.backend() == "jax"
     model.compile(optimizer, loss, metrics=["accuracy"], jit_compile=is_jax)
+
+
+def _shared_step(model: Any, workers: Workers, rows: Rows) -> Any:
+    """Return what stands in for `train_on_batch` where other processes see the other rows of the batch."""
+    from mlhelpers.trainers.loop import classification, train_step
+
+    optimizers = [(model.optimizer, model.trainable_variables)]
+    return import_tensorflow().function(train_step(model, optimizers, classification, workers, rows))
 
 
 def _description(settings: Hyperparameters, data: Pictures, result: dict[str, float]) -> dict[str, Any]:

@@ -17,6 +17,8 @@ from typing import Any
 from mlhelpers.errors import DataError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.base import write_json
+from mlhelpers.trainers.cluster import Rows
+from mlhelpers.trainers.data_parallel import build_dropout
 from mlhelpers.trainers.export import export, number
 from mlhelpers.trainers.keras_loop import load_variables, save_variables
 
@@ -25,7 +27,7 @@ __all__ = ["build_model", "export_density"]
 _LEVELS = 65535.0
 
 
-def build_model(recipe: str, shape: tuple[int, int], classes: int) -> Any:
+def build_model(recipe: str, shape: tuple[int, int], classes: int, rows: Rows | None = None) -> Any:
     """Build an untrained network.
 
     `tutorial` is the original's: two convolutions of 5x5 with pooling, 1,024 hidden units, dropout 0.4; 48,291,716
@@ -36,6 +38,7 @@ def build_model(recipe: str, shape: tuple[int, int], classes: int) -> Any:
         recipe: "fast" or "tutorial".
         shape: Height and width of the pictures, in pixels.
         classes: How many classes.
+        rows: The rows of each batch that it is trained on, where other processes take the others; None for all.
 
     Returns:
         A Keras model: (n, height, width, 1) float32, 0 to 65535 -> logits (n, classes).
@@ -43,11 +46,11 @@ def build_model(recipe: str, shape: tuple[int, int], classes: int) -> Any:
     from keras import Model, layers
 
     inputs = layers.Input((*shape, 1), name="image")
-    hidden = _tutorial(inputs) if recipe == "tutorial" else _fast(inputs)
+    hidden = _tutorial(inputs, rows) if recipe == "tutorial" else _fast(inputs, rows)
     return Model(inputs, layers.Dense(classes)(hidden), name=recipe)
 
 
-def _tutorial(inputs: Any) -> Any:
+def _tutorial(inputs: Any, rows: Rows | None) -> Any:
     from keras import layers, ops
 
     x = inputs / _LEVELS
@@ -55,10 +58,10 @@ def _tutorial(inputs: Any) -> Any:
     x = (x - mean) / (spread + 1e-3)
     for filters in (32, 64):
         x = layers.MaxPool2D(2)(layers.Conv2D(filters, 5, padding="same", activation="relu")(x))
-    return layers.Dropout(0.4)(layers.Dense(1024, activation="relu")(layers.Flatten()(x)))
+    return build_dropout(0.4, rows)(layers.Dense(1024, activation="relu")(layers.Flatten()(x)))
 
 
-def _fast(inputs: Any) -> Any:
+def _fast(inputs: Any, rows: Rows | None) -> Any:
     from keras import layers, ops
 
     x = ops.log1p(inputs / 1500.0)  # exposure multiplies; after the logarithm it adds, and edges stay alike
@@ -66,10 +69,11 @@ def _fast(inputs: Any) -> Any:
     x = x - ops.sum(x**3, (1, 2, 3), keepdims=True) / (ops.sum(x**2, (1, 2, 3), keepdims=True) + 1.0)
     for filters, size, stride in ((12, 5, 2), (24, 3, 2), (32, 3, 1), (32, 3, 1)):
         x = layers.Conv2D(filters, size, strides=stride, padding="same", use_bias=False)(x)
-        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9)(x))
+        x = layers.ReLU()(layers.BatchNormalization(momentum=0.9, synchronized=rows is not None)(x))
     what, where = (layers.Conv2D(16, 1, activation="sigmoid")(x) for _ in range(2))
     shares = ops.sum(what * where, (1, 2)) / (ops.sum(where, (1, 2)) + 1.0)  # of the area that matters, which part?
-    return layers.Dense(32, activation="relu")(layers.BatchNormalization(momentum=0.9)(shares))
+    shares = layers.BatchNormalization(momentum=0.9, synchronized=rows is not None)(shares)
+    return layers.Dense(32, activation="relu")(shares)
 
 
 def export_density(

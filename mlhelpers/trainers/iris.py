@@ -4,6 +4,8 @@ The network of the original tutorial's DNNClassifier: fully connected layers tha
 on the sum of the cross-entropies of a batch. It is exported for one of three kinds of requests: JSON (four numbers),
 CSV (one line of text) or EXAMPLE (a serialised `tensorflow.Example`); `iris_serving.py` holds these. Taught in
 notebook 05.
+
+Of several processes (TF_CONFIG) the chief trains alone, and the others end at once: 120 flowers are too few to share.
 """
 
 from __future__ import annotations
@@ -242,4 +244,4 @@ def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result
 
 
 if __name__ == "__main__":
-    main(Hyperparameters, train, _MODULE)
+    main(Hyperparameters, train, _MODULE, shares=False)

@@ -3,6 +3,8 @@
 `loop.py` is TensorFlow's own and quicker for small networks; here a step is one call of `train_on_batch`, whatever
 runs below it. Batches are NumPy arrays that depend on the step alone, so that a run which was killed goes on with the
 very next one.
+
+Under TensorFlow several processes can share each batch; `loop.train_step` then stands in for `train_on_batch`.
 """
 
 from __future__ import annotations
@@ -12,6 +14,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,8 @@ from numpy.typing import NDArray
 
 from mlhelpers.errors import DataError, MLHelpersError
 from mlhelpers.storage import write_aside
+from mlhelpers.trainers.cluster import Cluster
+from mlhelpers.trainers.data_parallel import Workers
 from mlhelpers.trainers.reporting import Reporter
 
 __all__ = ["KerasTask", "fit", "load_variables", "save_variables"]
@@ -36,11 +41,14 @@ class KerasTask:
         model: A compiled Keras model.
         batch: Called with a step, returns inputs and targets of that step; the same step always gives the same ones.
         total_steps: Where training ends.
+        train_step: Takes one step with inputs and targets and returns metrics by name, "loss" among them; the model's
+            own `train_on_batch` if None.
     """
 
     model: Any
     batch: Callable[[int], tuple[NDArray[Any], NDArray[Any]]]
     total_steps: int
+    train_step: Callable[[NDArray[Any], NDArray[Any]], dict[str, Any]] | None = None
 
 
 def fit(
@@ -48,36 +56,44 @@ def fit(
     folder: Path,
     validate: Callable[[], dict[str, float]] | None = None,
     checkpoint_every_s: float = 15.0,
+    workers: Workers | None = None,
 ) -> Reporter:
     """Train to the last step, from the newest checkpoint in `folder` if there is one.
 
     Writes checkpoints to `folder/checkpoints`, TensorBoard events to `folder/train` and `folder/eval`, and
-    `folder/history.csv`.
+    `folder/history.csv`. Of several processes the chief alone writes and validates; the others start from its values
+    and do not look into `folder`.
 
     Args:
         task: Model, data, length.
         folder: The run's folder.
         validate: Measures the model on validation data; called with every checkpoint and at the end.
         checkpoint_every_s: Seconds between checkpoints.
+        workers: Who shares each batch; this process on its own if None.
 
     Returns:
         The reporter, still open: `seconds` holds the training time, and later results go through it.
 
     Raises:
         MLHelpersError: The loss is no longer a number.
+        ReplicaError: Another process of the cluster is gone.
         DataError: A checkpoint does not fit, or cannot be written.
     """
     task.model.optimizer.build(task.model.trainable_variables)
-    step, seconds_before = _restore(task.model, folder / "checkpoints")
-    reporter = Reporter(folder, task.total_steps, step, seconds_before)
+    workers = workers or Workers(Cluster())
+    step, seconds_before = _restore(task.model, folder / "checkpoints") if workers.is_chief else (0, 0.0)
+    step, seconds_before = int(workers.from_chief(step)), workers.from_chief(seconds_before)
+    workers.adopt(_everything(task.model))
+    reporter = Reporter(folder, task.total_steps, step, seconds_before, cluster=workers.cluster)
+    train_step = task.train_step or partial(_train_on_batch, task.model)
     if step:
         reporter.say(f"going on from the checkpoint at step {step}/{task.total_steps}")
     began = saved_at = time.monotonic()
     sums, count = {"loss": 0.0}, 0
     while step < task.total_steps:
-        task.model.reset_metrics()  # they would be a mean since the beginning
-        for name, value in task.model.train_on_batch(*task.batch(step), return_dict=True).items():
-            sums[name] = sums.get(name, 0.0) + float(value)
+        with workers.watched():
+            for name, value in train_step(*task.batch(step)).items():
+                sums[name] = sums.get(name, 0.0) + float(value)
         step, count = step + 1, count + 1
         if not math.isfinite(sums["loss"]):
             raise MLHelpersError(
@@ -88,7 +104,7 @@ def fit(
             metrics = {name: value / count for name, value in sums.items()}
             reporter.train(step, metrics, time.monotonic() - began)
             is_saved = time.monotonic() - saved_at >= checkpoint_every_s or is_last
-            if is_saved:
+            if is_saved and workers.is_chief:
                 if validate is not None:
                     reporter.evaluate(step, "validation", validate())
                 _save(task.model, folder / "checkpoints", step, reporter.seconds)
@@ -134,6 +150,12 @@ def load_variables(path: Path, variables: list[Any]) -> dict[str, float]:
     for array, variable in zip(arrays, variables, strict=True):
         variable.assign(array)
     return {name: float(value) for name, value in values.items() if value.shape == ()}
+
+
+def _train_on_batch(model: Any, inputs: NDArray[Any], targets: NDArray[Any]) -> dict[str, Any]:
+    model.reset_metrics()  # they would be a mean since the beginning
+    metrics: dict[str, Any] = model.train_on_batch(inputs, targets, return_dict=True)
+    return metrics
 
 
 def _everything(model: Any) -> list[Any]:

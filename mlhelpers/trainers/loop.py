@@ -1,7 +1,8 @@
 """The training loop: many steps per call of a compiled function, checkpoints, and taking a run up again.
 
 The loop is our own rather than `Model.fit`, because a run that was killed must go on with the very next batch, and
-because `fit` does not work over several processes on Keras 3 (keras-team/keras#20585).
+because `fit` does not work over several processes on Keras 3 (keras-team/keras#20585). Here it does: a step's batch is
+the same, its rows are shared, and the chief alone writes.
 """
 
 from __future__ import annotations
@@ -15,9 +16,11 @@ from typing import Any
 
 from mlhelpers.errors import DataError, MLHelpersError
 from mlhelpers.frameworks import import_tensorflow
+from mlhelpers.trainers.cluster import Cluster, Rows
+from mlhelpers.trainers.data_parallel import Workers
 from mlhelpers.trainers.reporting import Reporter
 
-__all__ = ["Task", "classification", "epochs_of_indices", "fit", "triangle"]
+__all__ = ["Task", "classification", "epochs_of_indices", "fit", "train_step", "triangle"]
 
 _CALL_S = 0.5  # one call of the compiled function shall take about this long: the bar moves, and overhead stays small
 _MAX_STEPS_PER_CALL = 200
@@ -35,7 +38,9 @@ class Task:
             ones. The same step always gives the same batch: that is what makes a run resumable.
         total_steps: Where training ends.
         measure: Called with the model's outputs and the targets of a batch, returns scalars by name; "loss" is among
-            them, and is what training makes smaller.
+            them, and is what training makes smaller. Over several processes they are means over the rows, and what
+            does not depend on the rows may be added.
+        rows: The rows of each batch that `batches` gives, where other processes see the others; None for all.
     """
 
     model: Any
@@ -43,6 +48,7 @@ class Task:
     batches: Callable[[int], Any]
     total_steps: int
     measure: Callable[[Any, Any], dict[str, Any]]
+    rows: Rows | None = None
 
 
 def classification(logits: Any, labels: Any) -> dict[str, Any]:
@@ -64,11 +70,13 @@ def fit(
     validate: Callable[[], dict[str, float]] | None = None,
     checkpoint_every_s: float = 15.0,
     report_every: int = 0,
+    workers: Workers | None = None,
 ) -> Reporter:
     """Train to the last step, from the newest checkpoint in `folder` if there is one.
 
     Writes checkpoints to `folder/checkpoints`, TensorBoard events to `folder/train` and `folder/eval`, and
-    `folder/history.csv`.
+    `folder/history.csv`. Of several processes the chief alone writes and validates; the others start from its values
+    and do not look into `folder`.
 
     Args:
         task: Model, optimizer, data, length.
@@ -77,27 +85,34 @@ def fit(
         checkpoint_every_s: Seconds between checkpoints.
         report_every: Steps between reports, with a validation each, where the clock would make them too rare for a
             curve; 0 leaves it to the clock.
+        workers: Who shares each batch; this process on its own if None.
 
     Returns:
         The reporter, still open: `seconds` holds the training time, and later results go through it.
 
     Raises:
         MLHelpersError: The loss is no longer a number.
+        ReplicaError: Another process of the cluster is gone.
         DataError: A checkpoint does not fit, or cannot be written (disk full).
     """
     tf = import_tensorflow()
+    workers = workers or Workers(Cluster())
     checkpoints = _Checkpoints(tf, task, folder)
-    step, seconds_before = checkpoints.restore()
-    reporter = Reporter(folder, task.total_steps, step, seconds_before)
+    step, seconds_before = checkpoints.restore() if workers.is_chief else (0, 0.0)
+    step, seconds_before = int(workers.from_chief(step)), workers.from_chief(seconds_before)
+    workers.adopt(checkpoints.variables)
+    reporter = Reporter(folder, task.total_steps, step, seconds_before, cluster=workers.cluster)
     if step:
         reporter.say(f"going on from the checkpoint at step {step}/{task.total_steps}")
     iterator = iter(task.batches(step))
-    run_steps = _compile(tf, task)
+    run_steps = _compile(tf, train_step(task.model, task.optimizers, task.measure, workers, task.rows))
     chunk, saved_at = 1, time.monotonic()
     while step < task.total_steps:
         count = min(chunk, task.total_steps - step, report_every - step % report_every if report_every else chunk)
+        count = int(workers.from_chief(count))  # each reduction has its number, in which the steps of a call count
         began = time.monotonic()
-        metrics = {name: float(value) for name, value in run_steps(iterator, tf.constant(count)).items()}
+        with workers.watched():
+            metrics = {name: float(value) for name, value in run_steps(iterator, tf.constant(count)).items()}
         elapsed = time.monotonic() - began
         step += count
         if not math.isfinite(metrics["loss"]):
@@ -108,9 +123,9 @@ def fit(
         reporter.train(step, metrics, elapsed, keep=is_due)
         chunk = max(1, min(_MAX_STEPS_PER_CALL, int(count * _CALL_S / max(elapsed, 1e-6)), 2 * count))
         is_saved = time.monotonic() - saved_at >= checkpoint_every_s or step == task.total_steps
-        if validate is not None and (is_saved or is_due):
+        if validate is not None and (is_saved or is_due) and workers.is_chief:
             reporter.evaluate(step, "validation", validate())
-        if is_saved:
+        if is_saved and workers.is_chief:
             checkpoints.save(step, reporter.seconds)
             reporter.save_history()
             saved_at = time.monotonic()
@@ -164,19 +179,47 @@ def triangle(peak: float, steps: int) -> Any:
     return Triangle()
 
 
-def _compile(tf: Any, task: Task) -> Any:
-    """Compile a function that runs `count` steps and returns the mean of each metric over them."""
-    measure = tf.autograph.experimental.do_not_convert(task.measure)  # plain graph code; it may import, too
+def train_step(
+    model: Any,
+    optimizers: Sequence[tuple[Any, Sequence[Any]]],
+    measure: Callable[[Any, Any], dict[str, Any]],
+    workers: Workers,
+    rows: Rows | None,
+) -> Callable[[Any, Any], dict[str, Any]]:
+    """Return a function, to be compiled, that takes one step with the inputs and targets it is given.
+
+    Args:
+        model: As in `Task`, and so are `optimizers`, `measure` and `rows`.
+        optimizers: Each with its variables.
+        measure: What is measured, and made smaller.
+        workers: Who shares each batch.
+        rows: Which rows this process is given.
+    """
+    tf = import_tensorflow()
+    measure = tf.autograph.experimental.do_not_convert(measure)  # plain graph code; it may import, too
+    moved = [variable for _, variables in optimizers for variable in variables]
+
+    def compute(inputs: Any, targets: Any, weight: float) -> tuple[dict[str, Any], list[Any]]:
+        with tf.GradientTape() as tape:
+            metrics: dict[str, Any] = measure(model(inputs, training=True), targets)
+            weighed = metrics["loss"] * weight
+        return metrics, tape.gradient(weighed, moved)
+
+    average = workers.average(compute, rows)
 
     def run_step(inputs: Any, targets: Any) -> dict[str, Any]:
-        with tf.GradientTape() as tape:
-            metrics: dict[str, Any] = measure(task.model(inputs, training=True), targets)
-        groups = [list(variables) for _, variables in task.optimizers]
-        for (optimizer, variables), gradients in zip(
-            task.optimizers, tape.gradient(metrics["loss"], groups), strict=True
-        ):
-            optimizer.apply(gradients, variables)
+        metrics, gradients = average(inputs, targets)
+        left = iter(gradients)
+        # outside of the strategy: inside, an optimizer would sum once more, and clip what is not yet summed
+        for optimizer, variables in optimizers:
+            optimizer.apply([next(left) for _ in variables], variables)
         return metrics
+
+    return run_step
+
+
+def _compile(tf: Any, run_step: Callable[[Any, Any], dict[str, Any]]) -> Any:
+    """Compile a function that runs `count` steps and returns the mean of each metric over them."""
 
     def run_steps(iterator: Any, count: Any) -> dict[str, Any]:
         sums = run_step(*next(iterator))
@@ -197,6 +240,9 @@ class _Checkpoints:
         self._seconds = tf.Variable(0.0, dtype=tf.float64)
         for optimizer, variables in task.optimizers:
             optimizer.build(variables)
+        self.variables = [*task.model.variables]  # all that a run goes on with, the same in every process
+        for optimizer, _ in task.optimizers:
+            self.variables += optimizer.variables
         self._checkpoint = tf.train.Checkpoint(
             model=task.model,
             optimizers=[optimizer for optimizer, _ in task.optimizers],

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,7 @@ from mlhelpers.datasets.cbis_ddsm.folders import list_pictures
 from mlhelpers.datasets.cbis_ddsm.pictures import read_png
 from mlhelpers.datasets.records import read_records
 from mlhelpers.errors import DataError, UsageError
+from mlhelpers.trainers.cluster import Rows
 
 __all__ = ["Pictures", "batches", "read_folder", "read_record_file"]
 
@@ -103,7 +105,7 @@ def read_record_file(path: Path, width: int = 0, height: int = 0) -> Pictures:
 
 
 def batches(
-    data: Pictures, size: int, seed: int, augment: bool
+    data: Pictures, size: int, seed: int, augment: bool, rows: Rows | None = None
 ) -> Callable[[int], tuple[NDArray[np.float32], NDArray[np.int64]]]:
     """Return a function step -> batch; each epoch is shuffled anew, and the same step always gives the same batch.
 
@@ -114,34 +116,46 @@ def batches(
         size: Pictures a batch, at most as many as there are. What is left over at an epoch's end comes in other ones.
         seed: Order and changes.
         augment: Flip, shift and expose the pictures anew each time.
+        rows: Return these rows of each batch only, the same as in a whole one; None for all.
     """
     per_epoch = len(data) // size
+    part = slice(None) if rows is None else rows.part
 
     def batch(step: int) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
         epoch, k = divmod(step, per_epoch)
         order = np.random.default_rng([seed, 0, epoch]).permutation(len(data))[k * size : (k + 1) * size]
-        images = data.images[order].astype(np.float32)
+        mine = order[part]
+        images = data.images[mine].astype(np.float32)
         if augment:
-            images = _changed(images, np.random.default_rng([seed, 1, step]))
-        return images[..., None], data.labels[order]
+            changes = _draw_changes(size, data.shape[0], np.random.default_rng([seed, 1, step]))
+            images = _changed(images, [change[part] for change in changes])
+        return images[..., None], data.labels[mine]
 
     return batch
 
 
-def _changed(images: NDArray[np.float32], rng: np.random.Generator) -> NDArray[np.float32]:
+def _draw_changes(n: int, height: int, rng: np.random.Generator) -> list[NDArray[Any]]:
+    """Draw, for each of n pictures: shifts down and across, two mirrorings, gain and curve."""
+    moves = [
+        (rng.integers(-height // 16, height // 16 + 1), rng.integers(-2, 3), rng.random() < 0.5, rng.random() < 0.5)
+        for _ in range(n)
+    ]
+    return [np.array(moves, np.int64), *np.exp(rng.uniform(-0.3, 0.3, (2, n, 1, 1))).astype(np.float32)]
+
+
+def _changed(images: NDArray[np.float32], changes: list[NDArray[Any]]) -> NDArray[np.float32]:
     """Return the pictures as other exposures and positions would have made them; density stays."""
     height, width = images.shape[1:]
+    moves, gain, curve = changes
     result = np.zeros_like(images)
-    for target, image in zip(result, images, strict=True):
-        down, across = int(rng.integers(-height // 16, height // 16 + 1)), int(rng.integers(-2, 3))
+    for target, image, (down, across, mirrored, upended) in zip(result, images, moves.tolist(), strict=True):
         rows, columns = height - abs(down), width - abs(across)
         y, x = max(0, -down), max(0, -across)
         target[max(0, down) :][:rows, max(0, across) :][:, :columns] = image[y : y + rows, x : x + columns]
-        if rng.random() < 0.5:
+        if mirrored:
             target[:] = target[:, ::-1].copy()
-        if rng.random() < 0.5:
+        if upended:
             target[:] = target[::-1].copy()
-    gain, curve = np.exp(rng.uniform(-0.3, 0.3, (2, len(images), 1, 1))).astype(np.float32)
     changed: NDArray[np.float32] = np.float32(65535) * np.minimum(result / np.float32(65535) * gain, 1) ** curve
     return changed
 

@@ -4,6 +4,9 @@ Two architectures. `tutorial` is the network of the original tutorial, number fo
 0.001, dropout 0.4, batches of 100). `fast`, the default, is a small network with a short schedule, trained also on
 digits as people draw them; with `--train_steps 12000 --learning_rate 0.008` it made the model in data/models/mnist.
 Both are exported with the same two signatures. Taught in notebook 05.
+
+Over several processes (TF_CONFIG) each takes its rows of the very batch that one process would take, moves and redraws
+them as that one would, normalises by the whole batch's statistics and adds its share to the gradients.
 """
 
 from __future__ import annotations
@@ -18,7 +21,9 @@ import numpy as np
 from mlhelpers.errors import DataError, UsageError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.storage import local_path
-from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
+from mlhelpers.trainers.base import claim_folder, finish, leave_to_chief, main, output_folder
+from mlhelpers.trainers.cluster import Rows, read_cluster
+from mlhelpers.trainers.data_parallel import Workers, build_dropout, join
 from mlhelpers.trainers.export import export, number
 from mlhelpers.trainers.flags import flag
 
@@ -91,17 +96,25 @@ def train(hyperparameters: Hyperparameters) -> Path:
         hyperparameters: What the flags say; None stands for the architecture's own value.
 
     Returns:
-        The export directory.
+        The export directory; the output folder in a process that is not the chief.
 
     Raises:
-        UsageError: No output folder, or one that holds a run with other settings.
+        UsageError: No output folder, one that holds a run with other settings, or a TF_CONFIG that does not do.
         DataError: Records missing or damaged, or a folder that cannot be written.
         MLHelpersError: The loss stopped being a number.
+        ReplicaError: Another process of the cluster is gone.
     """
+    settings = resolve(hyperparameters)
+    cluster = read_cluster()
+    rows = cluster.rows(settings.train_batch_size or 1, "--train_batch_size")
+    folder = output_folder(settings.output_dir, settings.job_dir, cluster.is_chief)
+    with join(cluster) as workers:
+        return _train(settings, folder, workers, rows)
+
+
+def _train(settings: Hyperparameters, folder: Path, workers: Workers, rows: Rows | None) -> Path:
     from mlhelpers.trainers.loop import fit
 
-    settings = resolve(hyperparameters)
-    folder = output_folder(settings.output_dir, settings.job_dir)
     data = local_path(settings.data_dir)
     parts = {part: data / f"{part}.tfrecords" for part in ("train", "validation", "test")}
     for part in ("train", "test"):
@@ -118,16 +131,20 @@ def train(hyperparameters: Hyperparameters) -> Path:
     batch_size = settings.train_batch_size or 1
     if batch_size > len(train_data[1]):
         raise UsageError(f"--train_batch_size is {batch_size}, but there are only {len(train_data[1])} records.")
-    claim_folder(folder, settings, free=("train_steps",) if settings.architecture == "tutorial" else ())
+    if workers.is_chief:
+        claim_folder(folder, settings, free=("train_steps",) if settings.architecture == "tutorial" else ())
     keras.utils.set_random_seed(settings.seed)
-    model = build_model(settings.architecture, settings.dropout or 0.0)
+    model = build_model(settings.architecture, settings.dropout or 0.0, rows)
     evaluate = _evaluator(tf, model, settings.eval_batch_size)
     reporter = fit(
-        _task(tf, model, train_data, settings),
+        _task(tf, model, train_data, settings, rows),
         folder,
         validate=None if validation_data is None else lambda: evaluate(validation_data, None),
         checkpoint_every_s=settings.save_checkpoints_secs,
+        workers=workers,
     )
+    if not workers.is_chief:
+        return leave_to_chief(reporter, folder)
     reporter.phase("evaluating")
     result = evaluate(test_data, settings.eval_steps)
     headline = f"test accuracy {result['accuracy']:.4f}"
@@ -135,12 +152,13 @@ def train(hyperparameters: Hyperparameters) -> Path:
     return finish(reporter, folder, model, settings.train_steps or 0, result, write_export, headline=headline)
 
 
-def build_model(architecture: str, dropout: float) -> Any:
+def build_model(architecture: str, dropout: float, rows: Rows | None = None) -> Any:
     """Build an untrained network.
 
     Args:
         architecture: "fast" or "tutorial".
         dropout: Share of the last hidden units left out in training.
+        rows: The rows of each batch that it is trained on, where other processes take the others; None for all.
 
     Returns:
         A Keras model: (n, 28, 28, 1) float32 in 0..1 -> logits (n, 10).
@@ -158,26 +176,27 @@ def build_model(architecture: str, dropout: float) -> Any:
         ]
     else:
         body = [
-            *_convolution(8, 5, 2, "same"),
-            *_convolution(24, 3, 2, "same"),
-            *_convolution(48, 3, 1, "same"),
-            *_convolution(48, 3, 1, "valid"),
+            *_convolution(8, 5, 2, "same", rows),
+            *_convolution(24, 3, 2, "same", rows),
+            *_convolution(48, 3, 1, "same", rows),
+            *_convolution(48, 3, 1, "valid", rows),
             layers.Flatten(),
         ]
-    return Sequential([layers.Input((28, 28, 1)), *body, layers.Dropout(dropout), layers.Dense(10)], name=architecture)
+    dropped = build_dropout(dropout, rows)
+    return Sequential([layers.Input((28, 28, 1)), *body, dropped, layers.Dense(10)], name=architecture)
 
 
-def _convolution(filters: int, size: int, stride: int, padding: str) -> list[Any]:
+def _convolution(filters: int, size: int, stride: int, padding: str, rows: Rows | None) -> list[Any]:
     from keras import layers
 
     return [
         layers.Conv2D(filters, size, strides=stride, padding=padding, use_bias=False),
-        layers.BatchNormalization(momentum=0.9),
+        layers.BatchNormalization(momentum=0.9, synchronized=rows is not None),
         layers.ReLU(),
     ]
 
 
-def _task(tf: Any, model: Any, data: tuple[Any, Any], settings: Hyperparameters) -> Any:
+def _task(tf: Any, model: Any, data: tuple[Any, Any], settings: Hyperparameters, rows: Rows | None) -> Any:
     import keras
 
     from mlhelpers.trainers import augment
@@ -187,13 +206,15 @@ def _task(tf: Any, model: Any, data: tuple[Any, Any], settings: Hyperparameters)
     steps, peak = settings.train_steps or 1, settings.learning_rate or 0.0
 
     def batch(step: Any, indices: Any) -> Any:
+        if rows is not None:
+            indices = indices[rows.part]
         pictures = tf.cast(tf.gather(images, indices), tf.float32) / 255.0
         classes = tf.gather(labels, indices)
         if settings.augment:
             seed = tf.stack([step, tf.cast(settings.seed, tf.int64)])
-            pictures = augment.add_variants(pictures, classes, seed + tf.constant([0, 1 << 32], tf.int64))
-            pictures = augment.change_pen(pictures, seed + tf.constant([0, 2 << 32], tf.int64))
-            pictures = augment.move(pictures, seed)
+            pictures = augment.add_variants(pictures, classes, seed + tf.constant([0, 1 << 32], tf.int64), rows)
+            pictures = augment.change_pen(pictures, seed + tf.constant([0, 2 << 32], tf.int64), rows)
+            pictures = augment.move(pictures, seed, rows)
         return pictures, classes
 
     def batches(first_step: int) -> Any:
@@ -205,7 +226,7 @@ def _task(tf: Any, model: Any, data: tuple[Any, Any], settings: Hyperparameters)
         optimizer = keras.optimizers.Adam(peak)
     else:
         optimizer = keras.optimizers.AdamW(triangle(peak, steps), weight_decay=1e-4)
-    return Task(model, [(optimizer, model.trainable_variables)], batches, steps, classification)
+    return Task(model, [(optimizer, model.trainable_variables)], batches, steps, classification, rows)
 
 
 def _read(tf: Any, path: Path) -> tuple[np.ndarray[Any, Any], np.ndarray[Any, Any]]:

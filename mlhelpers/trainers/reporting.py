@@ -13,6 +13,7 @@ from typing import Any, TextIO
 from tqdm import tqdm
 
 from mlhelpers.storage import write_aside
+from mlhelpers.trainers.cluster import Cluster
 
 __all__ = ["Reporter"]
 
@@ -25,7 +26,8 @@ class Reporter:
 
     On a terminal a bar moves; elsewhere a line is printed every two seconds. TensorBoard events go to `train/` and
     `eval/` of the output folder, one row per report to `history.csv`, progress to the file that MLHELPERS_PROGRESS_FILE
-    names, and metrics to CLOUD_ML_HP_METRIC_FILE in the form of Google's `cloudml-hypertune`.
+    names, and metrics to CLOUD_ML_HP_METRIC_FILE in the form of Google's `cloudml-hypertune`. Of several processes
+    that train together the chief alone does all this; the others print lines and write their progress files.
 
     Args:
         folder: The run's output folder.
@@ -33,6 +35,7 @@ class Reporter:
         first_step: The step it starts from (over 0 when it goes on from a checkpoint).
         seconds_before: Training time spent before `first_step`, in seconds.
         stream: Where lines and bar go; stdout if None.
+        cluster: Who trains together; this process on its own if None.
     """
 
     def __init__(
@@ -42,8 +45,10 @@ class Reporter:
         first_step: int = 0,
         seconds_before: float = 0.0,
         stream: TextIO | None = None,
+        cluster: Cluster | None = None,
     ) -> None:
         self._folder = folder
+        self._cluster = cluster or Cluster()
         stream = stream or sys.stdout
         self._stream = stream
         self._total = total_steps
@@ -54,8 +59,9 @@ class Reporter:
         self._last_line = self._last_file = float("-inf")
         self._writers: dict[str, Any] = {}
         self._hypertune: Any = None
-        self._history = [row for row in _read_history(folder) if int(row["step"]) <= first_step]
-        terminal = stream.isatty()
+        rows = _read_history(folder) if self._cluster.is_chief else []
+        self._history = [row for row in rows if int(row["step"]) <= first_step]
+        terminal = stream.isatty() and self._cluster.is_chief
         self._bar = tqdm(total=total_steps, initial=first_step, unit="step", file=stream, disable=not terminal)
 
     @property
@@ -97,12 +103,14 @@ class Reporter:
     def say(self, line: str, bar: bool = False) -> None:
         """Print a line; a line that the bar shows anyway is printed only where there is no bar."""
         if self._bar.disable:
-            print(line, file=self._stream, flush=True)
+            print(self._cluster.label + line, file=self._stream, flush=True)
         elif not bar:
             self._bar.write(line, file=self._stream)
 
     def save_history(self) -> None:
         """Write history.csv whole; columns are added as they appear."""
+        if not self._cluster.is_chief:
+            return
         columns = list(dict.fromkeys(name for row in self._history for name in row))
         with (
             write_aside(self._folder / "history.csv") as aside,
@@ -126,6 +134,8 @@ class Reporter:
             self._history.append({"step": str(step), "seconds": f"{self.seconds:.3f}"} | values)
 
     def _scalars(self, part: str, step: int, metrics: dict[str, float]) -> None:
+        if not self._cluster.is_chief:
+            return
         import tensorflow as tf
 
         if part not in self._writers:
@@ -153,7 +163,7 @@ class Reporter:
             aside.write_text(json.dumps(state), encoding="utf-8")
 
     def _tune(self, step: int, metrics: dict[str, float]) -> None:
-        if not os.environ.get("CLOUD_ML_HP_METRIC_FILE"):
+        if not (os.environ.get("CLOUD_ML_HP_METRIC_FILE") and self._cluster.is_chief):
             return
         if self._hypertune is None:
             import hypertune

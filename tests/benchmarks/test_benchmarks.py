@@ -26,3 +26,19 @@ def test_a_short_sample_gives_figures_and_tells_of_a_missing_pytorch(repository:
     for row in ("litert", "predict"):
         (latency,) = figures["latency"][row]
         assert latency["p99_ms"] >= latency["median_ms"] > 0
+
+
+def test_a_short_sample_of_the_local_engine_gives_figures(repository: Path, tmp_path: Path) -> None:
+    script = repository / "tests" / "benchmarks" / "local_jobs.py"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(repository), os.environ["PYTHONPATH"]])}
+    command = [sys.executable, str(script), "--quick", "--folder", str(tmp_path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=120)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = tmp_path.glob("local-jobs-*.json")
+    figures = json.loads(path.read_text())["figures"]
+    assert set(figures) == {"start", "list", "follow", "memory"}
+    assert all(row["seconds"] > 0 for way in figures["start"].values() for row in way)
+    assert figures["memory"]["supervisor"][0]["peak_mb"] > 1
+    assert len(figures["follow"]["job.follow()"]) == len(figures["follow"]["tail -f"]) == 5

@@ -6,18 +6,10 @@ Screenshots of what was seen are left in data/runs/screenshots/.
 from __future__ import annotations
 
 import json
-import os
 import re
-import secrets
 import shutil
-import socket
-import subprocess
-import sys
 import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,15 +18,6 @@ import pytest
 
 pytestmark = [pytest.mark.browser, pytest.mark.timeout(180)]
 
-_FLAGS = [
-    "--no-sandbox",
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-]
 _NOTEBOOK = "09_draw_a_digit.ipynb"
 
 # hand-made digits on a paper of 1x1, y downwards; each stroke's points are joined by straight moves
@@ -51,19 +34,6 @@ def _arc(
 
 _THREE = [_arc((0.47, 0.32), (0.2, 0.16), 0.15, 1.35) + _arc((0.47, 0.66), (0.23, 0.18), 0.5, 1.3)]
 _ZERO = [_arc((0.5, 0.5), (0.18, 0.3), 0.5, 2.0)]
-
-
-@dataclass(frozen=True)
-class Lab:
-    """A running Jupyter server with one notebook in it."""
-
-    address: str
-    token: str
-    notebook: str
-
-    def url(self, **more: str) -> str:
-        extra = "".join(f"&{key}={value}" if value else f"&{key}" for key, value in more.items())
-        return f"{self.address}/doc/tree/{self.notebook}?token={self.token}{extra}"
 
 
 def _notebook(repository: Path, folder: Path) -> str:
@@ -90,92 +60,12 @@ def _notebook(repository: Path, folder: Path) -> str:
     return _NOTEBOOK
 
 
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 @pytest.fixture(scope="module")
-def lab(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Lab]:
-    """Start a Jupyter server that knows nothing of this machine's settings, and stop it with its kernels."""
+def lab(start_lab: Callable[..., Any], tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Iterator[Any]:
     folder = tmp_path_factory.mktemp("lab")
-    work = folder / "notebooks"
-    work.mkdir()
-    name = _notebook(repository, work)
-    config = folder / "config" / "labconfig"
-    config.mkdir(parents=True)
-    quiet = {"disabledExtensions": {"@jupyterlab/apputils-extension:announcements": True}}
-    (config / "page_config.json").write_text(json.dumps(quiet))
-    port, token = _free_port(), secrets.token_hex(16)
-    environment = os.environ | {
-        "HOME": str(folder),
-        "IPYTHONDIR": str(folder / "ipython"),
-        "JUPYTER_CONFIG_DIR": str(folder / "config"),
-        "JUPYTER_DATA_DIR": str(folder / "data"),
-        "JUPYTER_RUNTIME_DIR": str(folder / "runtime"),
-        "JUPYTERLAB_SETTINGS_DIR": str(folder / "settings"),
-        "JUPYTERLAB_WORKSPACES_DIR": str(folder / "workspaces"),
-        "MLHELPERS_HOME": str(folder / "home"),
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTHONPATH": str(repository),
-    }
-    options = {
-        "ServerApp.ip": "127.0.0.1",
-        "ServerApp.port": str(port),
-        "ServerApp.port_retries": "0",
-        "IdentityProvider.token": token,
-        "ServerApp.root_dir": str(work),
-        "ServerApp.open_browser": "False",
-        "ServerApp.allow_root": "True",
-        "LabApp.expose_app_in_browser": "True",
-        "LabApp.check_for_updates_class": "jupyterlab.NeverCheckForUpdate",
-    }
-    command = [sys.executable, "-m", "jupyterlab", *(f"--{key}={value}" for key, value in options.items())]
-    log = folder / "server.log"
-    with log.open("w") as output:
-        server = subprocess.Popen(command, env=environment, cwd=work, stdout=output, stderr=output)
-    address = f"http://127.0.0.1:{port}"
-    try:
-        _wait_for(f"{address}/api/status?token={token}", server, log)
-        yield Lab(address, token, name)
-    finally:
-        server.terminate()  # Jupyter takes its kernels with it
-        try:
-            server.wait(20)
-        except subprocess.TimeoutExpired:
-            server.kill()
-            server.wait()
-
-
-def _wait_for(url: str, server: subprocess.Popen[bytes], log: Path) -> None:
-    deadline = time.monotonic() + 60
-    while time.monotonic() < deadline:
-        if server.poll() is not None:
-            break
-        try:
-            with urllib.request.urlopen(url, timeout=5):
-                return
-        except (urllib.error.URLError, ConnectionError, TimeoutError):
-            time.sleep(0.1)
-    pytest.fail(f"The Jupyter server did not start:\n{log.read_text()[-3000:]}")
-
-
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """Start headless Chromium; without one the tests are skipped, but never in CI."""
-    path = next(filter(None, map(shutil.which, ("chromium", "chromium-browser", "google-chrome"))), None)
-    if path is None:
-        reason = "no Chromium on this machine: apt-get install chromium"
-        if os.environ.get("CI"):
-            pytest.fail(reason)
-        pytest.skip(reason)
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=path, args=_FLAGS)
-        yield browser
-        browser.close()
+    (folder / "notebooks").mkdir()
+    with start_lab(folder, _notebook(repository, folder / "notebooks")) as started:
+        yield started
 
 
 class PadInPage:
@@ -268,7 +158,7 @@ def shots(repository: Path) -> Path:
     return folder
 
 
-def _open(browser: Any, lab: Lab, **options: Any) -> Any:
+def _open(browser: Any, lab: Any, **options: Any) -> Any:
     """Open the notebook in a fresh browser profile."""
     context = browser.new_context(viewport={"width": 1280, "height": 900}, has_touch=True, **options)
     page = context.new_page()
@@ -316,7 +206,7 @@ _STOPWATCH = """canvas => {
 
 
 @pytest.fixture(scope="module")
-def page(lab: Lab, chromium: Any) -> Any:
+def page(lab: Any, chromium: Any) -> Any:
     """Open the notebook and run it, once for all tests below; each begins with a fresh sheet of paper."""
     opened = _open(chromium, lab)
     _run_all(opened)

@@ -102,3 +102,12 @@ def test_a_folder_of_hundreds_of_files_is_told_in_one_line(tmp_path: Path, capsy
     assert len(lines) == 4
     assert lines[0].startswith(f"wrote {tmp_path / 'cache' / 'ddsm_train.tfrecords'} (")
     assert lines[2].startswith(f"wrote 400 files to {tmp_path / 'small_train'} (")
+
+
+def test_what_was_written_is_printed_as_json(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("data", "prepare", "iris", "--output-dir", str(tmp_path), "--format", "json") == 0
+
+    rows = json.loads(capsys.readouterr().out)
+    assert {row["path"]: row["bytes"] for row in rows} == {
+        str(path): path.stat().st_size for path in tmp_path.rglob("*.csv")
+    }

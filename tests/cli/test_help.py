@@ -26,6 +26,16 @@ def _commands(command: click.Command, words: tuple[str, ...] = ()) -> Iterator[t
             yield from _commands(found, (*words, name)) if found else [(*words, name)]
 
 
+def _command(words: tuple[str, ...]) -> click.Command:
+    command: click.Command = cli._root
+    for word in words:
+        assert isinstance(command, click.Group)
+        found = command.get_command(click.Context(command), word)
+        assert found is not None
+        command = found
+    return command
+
+
 _ALL = list(_commands(cli._root))
 
 
@@ -40,16 +50,38 @@ def test_help_tells_and_shows_an_example(words: tuple[str, ...]) -> None:
 
 @pytest.mark.parametrize("words", _ALL, ids=lambda words: " ".join(words) or "mlhelpers")
 def test_every_option_is_explained(words: tuple[str, ...]) -> None:
-    command = cli._root
-    for word in words:
-        assert isinstance(command, click.Group)
-        found = command.get_command(click.Context(command), word)
-        assert found is not None
-        command = found  # type: ignore[assignment]
-
-    for parameter in command.params:
+    for parameter in _command(words).params:
         if isinstance(parameter, click.Option) and not parameter.hidden:
             assert parameter.help, f"{' '.join(words)} {parameter.opts[0]} has no help"
+
+
+# commands that print no result of their own: what they do is silent, told on stderr, or another program's output
+_WITHOUT_RESULT = {
+    *("completion", "serve", "local train", "jobs cancel"),
+    *("models delete", "versions delete", "storage mb", "storage cp", "storage rm"),
+}
+
+
+@pytest.mark.parametrize("words", _ALL, ids=lambda words: " ".join(words) or "mlhelpers")
+def test_every_command_that_prints_a_result_takes_a_format(words: tuple[str, ...]) -> None:
+    command = _command(words)
+    name = " ".join(words)
+    if isinstance(command, click.Group) or name in _WITHOUT_RESULT or name.startswith("data request"):
+        return
+
+    option = next((one for one in command.params if "--format" in one.opts), None)
+    assert option is not None, f"{name} has no --format"
+    assert isinstance(option.type, click.Choice)
+    assert set(option.type.choices) == {"table", "json", "yaml"}
+
+
+@pytest.mark.parametrize("words", _ALL, ids=lambda words: " ".join(words) or "mlhelpers")
+def test_an_option_with_a_default_shows_it(words: tuple[str, ...]) -> None:
+    for parameter in _command(words).params:
+        if isinstance(parameter, click.Option) and not parameter.hidden and not parameter.is_flag:
+            default = parameter.to_info_dict()["default"]
+            if default not in (None, "", ()) and not parameter.multiple:
+                assert parameter.show_default, f"{' '.join(words)} {parameter.opts[0]} hides its default {default!r}"
 
 
 def test_an_unknown_command_is_wrong_usage_and_gets_the_nearest(capfd: pytest.CaptureFixture[str]) -> None:
@@ -70,7 +102,18 @@ def test_an_error_of_ours_is_one_line_and_exit_one_or_two(capfd: pytest.CaptureF
     assert "Traceback" not in told
 
 
-@pytest.mark.parametrize("words", [["--help"], ["jobs", "--help"], ["serve", "--help"], ["predict", "--help"]])
+@pytest.mark.parametrize(
+    "words",
+    [
+        *(["--help"], ["jobs", "--help"], ["serve", "--help"], ["predict", "--help"], ["storage", "--help"]),
+        *(
+            ["local", "predict", "--help"],
+            ["jobs", "submit", "training", "--help"],
+            ["jobs", "list"],
+            ["storage", "ls"],
+        ),
+    ],
+)
 def test_help_answers_without_a_heavy_package(words: list[str]) -> None:
     code = f"""
 import json, sys
@@ -83,7 +126,7 @@ except SystemExit:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
 
-    assert loaded & {"tensorflow", "keras", "matplotlib", "google.cloud", "ipycanvas", "uvicorn"} == set()
+    assert loaded & {"tensorflow", "keras", "matplotlib", "google.cloud", "ipycanvas", "uvicorn", "tabulate"} == set()
 
 
 def test_python_m_is_the_same_command() -> None:

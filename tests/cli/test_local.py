@@ -1,10 +1,13 @@
-"""`mlhelpers local train`, run as a person runs it."""
+"""`mlhelpers local train` and `local predict`, run as a person runs it."""
 
 from __future__ import annotations
 
+import io
 import json
 import os
+import shutil
 import signal
+import socket
 import subprocess
 import sys
 import textwrap
@@ -15,7 +18,9 @@ from pathlib import Path
 import psutil
 import pytest
 
-from mlhelpers import jobs
+from mlhelpers import jobs, serving
+from mlhelpers.cli import main
+from mlhelpers.jobs.local import foreground
 
 Start = Callable[..., subprocess.Popen[str]]
 
@@ -135,3 +140,195 @@ def test_a_flag_before_the_dashes_is_refused_with_the_way(start: Start) -> None:
 
     assert process.returncode == 2
     assert "goes after a lone --" in told
+
+
+_SHOWS_ITS_PLACE = """
+import json, os, sys, time
+config = json.loads(os.environ["TF_CONFIG"])
+sys.stdout.write(json.dumps(config) + "\\n")
+sys.stdout.flush()
+time.sleep(1.5 if config["task"]["type"] == "chief" else 0)
+"""
+
+
+def test_a_distributed_run_starts_every_replica_at_its_port(start: Start) -> None:
+    port = _free_ports(4)
+
+    process = start(
+        _SHOWS_ITS_PLACE,
+        *("--distributed", "--worker-count", "2", "--parameter-server-count", "1", "--start-port", str(port)),
+    )
+    out, told = process.communicate(timeout=60)
+
+    configs = [json.loads(line) for line in out.splitlines()]
+    assert process.returncode == 0, told
+    assert sorted((one["task"]["type"], one["task"]["index"]) for one in configs) == [
+        ("chief", 0),
+        ("ps", 0),
+        ("worker", 0),
+        ("worker", 1),
+    ]
+    assert {json.dumps(one["cluster"]) for one in configs} == {
+        json.dumps(
+            {
+                "chief": [f"localhost:{port}"],
+                "ps": [f"localhost:{port + 1}"],
+                "worker": [f"localhost:{port + 2}", f"localhost:{port + 3}"],
+            }
+        )
+    }
+
+
+@pytest.mark.parametrize(
+    ("words", "counts", "port"),
+    [
+        ([], {"chief": 1, "ps": 2, "worker": 2}, 27182),
+        (["--evaluator-count", "1", "--worker-count", "0"], {"chief": 1, "ps": 2, "evaluator": 1}, 27182),
+        (["--parameter-server-count", "0", "--start-port", "3000"], {"chief": 1, "worker": 2}, 3000),
+    ],
+)
+def test_the_counts_are_the_originals(
+    words: list[str], counts: dict[str, int], port: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+    monkeypatch.setattr(foreground, "run_foreground", lambda spec, *rest: asked.append(rest) or 0)
+
+    with pytest.raises(SystemExit) as end:
+        main(["local", "train", "--module-name", "json.tool", "--distributed", *words])
+
+    assert end.value.code == 0
+    assert asked == [(counts, port)]
+    assert list(asked[0][0]) == list(counts)  # the ports go by this order
+
+
+@pytest.mark.parametrize(
+    "words", [["--worker-count", "3"], ["--parameter-server-count", "0"], ["--start-port", "3000"]]
+)
+def test_counts_without_distributed_only_say_so(start: Start, words: list[str]) -> None:
+    process = start("import json, os\nprint(json.loads(os.environ['TF_CONFIG'])['cluster'])", *words)
+
+    out, told = process.communicate(timeout=60)
+
+    assert (process.returncode, out) == (0, "{}\n")
+    assert told == "Counts and --start-port are for --distributed; without it one process trains.\n"
+
+
+def test_a_taken_port_is_told_with_the_way(start: Start) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = start("", "--distributed", "--start-port", str(taken.getsockname()[1]))
+        _, told = process.communicate(timeout=60)
+
+    assert process.returncode == 2
+    assert "is taken" in told
+    assert "--start-port" in told
+
+
+@pytest.mark.parametrize(("port", "code"), [(65531, 0), (65532, 2), (65535, 2)])
+def test_a_cluster_has_room_for_its_ports_or_is_refused(
+    port: int, code: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(foreground, "run_foreground", lambda *_: 0)
+
+    with pytest.raises(SystemExit) as end:
+        main(["local", "train", "--module-name", "json.tool", "--distributed", "--start-port", str(port)])
+
+    assert end.value.code == code
+    assert ("needs 5 in a row" in capsys.readouterr().err) == (code == 2)
+
+
+def test_the_help_names_the_port_that_is_the_default(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        main(["local", "train", "--help"])
+
+    assert f"[default: {foreground.START_PORT}]" in " ".join(capsys.readouterr().out.split())
+
+
+@pytest.mark.parametrize(
+    ("word", "told", "untold"),
+    [
+        ("--module-nam", "Did you mean '--module-name'?", "lone --"),
+        ("--steps", "goes after a lone --, as in  -- --steps", "Did you mean"),
+    ],
+)
+def test_a_wrong_option_gets_the_nearest_or_the_way_to_the_trainer(
+    word: str, told: str, untold: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit) as end:
+        main(["local", "train", word, "x"])
+
+    said = capsys.readouterr().err
+    assert end.value.code == 2
+    assert told in said
+    assert untold not in said
+
+
+def _free_ports(count: int) -> int:
+    """Return the first of some consecutive ports that are free now."""
+    for first in range(28000, 32000, 10):
+        try:
+            for port in range(first, first + count):
+                with socket.socket() as listener:
+                    listener.bind(("127.0.0.1", port))
+        except OSError:
+            continue
+        return first
+    raise AssertionError("no free ports")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "yaml"])
+def test_local_predict_prints_what_predict_prints(
+    form: str, store: serving.ModelStore, tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "instances.json"
+    path.write_text("".join(json.dumps({"inputs": [level / 10] * 784}) + "\n" for level in range(3)))
+
+    said = []
+    for words in (["predict", "--model", "MNIST"], ["local", "predict", "--model-dir", str(tiny_export)]):
+        with pytest.raises(SystemExit) as end:
+            main([*words, "--json-instances", str(path), "--format", form])
+        assert end.value.code == 0
+        said.append(capsys.readouterr().out)
+
+    assert said[0] == said[1]
+    assert len(said[0].splitlines()) > 3
+
+
+def test_local_predict_takes_a_model_in_a_bucket_and_a_request_from_stdin(
+    home: Path, tiny_export: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(tiny_export, home / "buckets" / "my-bucket" / "export")
+    request = {"instances": [[255] * 784], "signature_name": "pixels"}
+    stdin = io.TextIOWrapper(io.BytesIO(json.dumps(request).encode()))
+    monkeypatch.setattr("sys.stdin", stdin)
+
+    with pytest.raises(SystemExit) as end:
+        main(["local", "predict", "--model-dir", "gs://my-bucket/export", "--json-request", "-", "--format", "json"])
+
+    assert end.value.code == 0
+    inside = serving.load(tiny_export).predict([[1.0] * 784])
+    assert json.loads(capsys.readouterr().out) == {"predictions": inside}
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "message"),
+    [
+        (["--model-dir", "{export}"], 2, "exactly one of"),
+        (["--model-dir", "none", "--json-instances", "x"], 1, "'x' cannot be read"),
+        (["--model-dir", "none", "--json-instances", "{file}"], 1, "'none' does not exist"),
+        (["--model-dir", "{export}", "--json-instances", "{file}", "--framework", "xgboost"], 2, "xgboost cannot be"),
+        (["--model-dir", "{export}", "--text-instances", "{file}"], 1, "instances[0]"),
+    ],
+)
+def test_a_slip_in_local_predict_is_told(
+    words: list[str], code: int, message: str, tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("[1]\n")
+    places = {"{export}": str(tiny_export), "{file}": str(tmp_path / "file")}
+
+    with pytest.raises(SystemExit) as end:
+        main(["local", "predict", *(places.get(word, word) for word in words)])
+
+    assert end.value.code == code
+    assert message in capsys.readouterr().err

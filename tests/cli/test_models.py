@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
+from typing import Any
 
 import pytest
 import yaml
@@ -71,3 +73,20 @@ def test_wrong_words_are_refused(
 ) -> None:
     assert run("models", *words) == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("form", "read"), [("json", json.loads), ("yaml", yaml.safe_load)])
+def test_what_was_made_is_printed_as_json_or_yaml(
+    form: str, read: Callable[[str], Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("models", "create", "MNIST", "--format", form) == 0
+
+    assert read(capsys.readouterr().out)["name"] == "MNIST"
+
+
+def test_one_model_as_a_table(store: serving.ModelStore, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("models", "describe", "MNIST", "--format", "table") == 0
+
+    lines = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert lines[0] == ["FIELD", "VALUE"]
+    assert ["defaultVersion.name", "v1"] in lines

@@ -10,7 +10,8 @@ import yaml
 
 from mlhelpers import serving
 from mlhelpers.cli import main
-from mlhelpers.cli.predict import print_predictions
+from mlhelpers.cli.predict import print_predictions, read_texts
+from mlhelpers.errors import PredictionError
 
 
 def run(*words: str) -> int:
@@ -155,7 +156,7 @@ def test_a_bad_request_is_refused(
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
-        ([], 2, "exactly one of --json-instances FILE and --json-request FILE"),
+        ([], 2, "exactly one of --json-instances FILE, --json-request FILE and --text-instances"),
         (["--json-instances", "a", "--json-request", "b"], 2, "exactly one of"),
         (["--json-instances", "/nowhere"], 1, "'/nowhere' cannot be read: No such file"),
         (["--json-instances", "{file}", "--version", "v2"], 1, "There is no MNIST version 'v2'. Known: v1."),
@@ -223,3 +224,26 @@ def test_what_is_no_list_of_objects_is_printed_as_json(
     print_predictions(predictions, "table")
 
     assert json.loads(capsys.readouterr().out) == predictions
+
+
+def test_texts_are_read_a_line_each_as_they_are(tmp_path: Path) -> None:
+    path = tmp_path / "texts"
+    path.write_bytes(b"\xef\xbb\xbfone two\r\n[3]\n\xc3\xa9")
+
+    assert read_texts(str(path)) == ["one two", "[3]", "é"]
+
+
+def test_texts_reach_the_model_as_texts(
+    store: serving.ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "texts").write_text("[0]\n")
+
+    assert run("predict", "--model", "MNIST", "--text-instances", str(tmp_path / "texts")) == 1
+    assert "instances[0]" in capsys.readouterr().err  # this model takes numbers
+
+
+def test_an_empty_line_among_texts_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "texts").write_text("a\n\nb\n")
+
+    with pytest.raises(PredictionError, match=r"Line 2 of .* is empty; write one text per line"):
+        read_texts(str(tmp_path / "texts"))

@@ -69,3 +69,25 @@ def test_wrong_words_are_refused(
 ) -> None:
     assert run("versions", *words) == code
     assert message in capsys.readouterr().err
+
+
+def test_what_was_made_or_changed_is_printed_as_json(
+    store: serving.ModelStore, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run("versions", "create", "v2", "--model", "MNIST", "--origin", str(tiny_export), "--format", "json") == 0
+    made = json.loads(capsys.readouterr().out)
+    assert run("versions", "set-default", "v2", "--model", "MNIST", "--format", "json") == 0
+    changed = json.loads(capsys.readouterr().out)
+
+    assert (made["name"], made.get("isDefault", False)) == ("v2", False)
+    assert (changed["name"], changed["isDefault"]) == ("v2", True)
+
+
+def test_the_originals_flags_are_taken_and_what_runs_instead_is_said(
+    store: serving.ModelStore, tiny_export: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--runtime-version", "1.2", "--python-version", "2.7", "--framework", "TENSORFLOW"]
+
+    assert run("versions", "create", "v2", "--model", "MNIST", "--origin", str(tiny_export), *words) == 0
+
+    assert capsys.readouterr().err == "Asked for runtime 1.2 and Python 2.7; what is installed here answers instead.\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import io
 import os
 import pty
 import re
@@ -85,3 +86,39 @@ def test_minutes_are_told_as_minutes() -> None:
 
 def test_nothing_reported_is_no_text() -> None:
     assert progress_text({}) == ""
+
+
+def test_what_was_started_again_is_told_first() -> None:
+    assert progress_text({"restarts": 2, "retries": 1, "steps_per_second": 5.0}) == (
+        "tried again once, started again 2 times, 5.0 steps/s"
+    )
+
+
+def test_a_bar_is_drawn_at_once_for_a_new_state_and_then_twice_a_second(monkeypatch: pytest.MonkeyPatch) -> None:
+    moment = [100.0]
+    monkeypatch.setattr("mlhelpers.jobs.bar.time.monotonic", lambda: moment[0])
+    bar = ProgressBar("first")
+
+    assert bar.is_due(JobState.QUEUED)
+    bar.show(JobState.QUEUED, {})
+    moment[0] += 0.4
+    assert not bar.is_due(JobState.QUEUED)
+    assert bar.is_due(JobState.RUNNING)
+    moment[0] += 0.2
+    assert bar.is_due(JobState.QUEUED)
+
+
+@pytest.mark.parametrize("odd", ["ten", None, [1], True, float("nan"), {}])
+def test_what_is_no_number_in_a_report_is_passed_over(odd: object, monkeypatch: pytest.MonkeyPatch) -> None:
+    report = {"step": odd, "total_steps": odd, "steps_per_second": odd, "seconds_left": odd, "metrics": {"loss": odd}}
+    drawn = io.StringIO()
+    monkeypatch.setattr("sys.stderr", drawn)
+    monkeypatch.setattr(drawn, "isatty", lambda: True)
+
+    with ProgressBar("first") as bar:
+        bar.show(JobState.RUNNING, report)
+        bar.show(JobState.RUNNING, {**_PROGRESS, "metrics": odd})
+        bar.show(JobState.RUNNING, report)
+
+    assert "50/200 steps" in drawn.getvalue()
+    assert progress_text(report) == progress_text({"metrics": odd}) == ""

@@ -8,6 +8,7 @@ import pytest
 
 from mlhelpers import datasets
 from mlhelpers.trainers import augment
+from mlhelpers.trainers.cluster import Rows
 
 
 @pytest.fixture(scope="module")
@@ -76,3 +77,19 @@ def test_a_share_of_none_adds_no_stroke(digits: tuple[np.ndarray, np.ndarray]) -
     images, labels = digits
 
     np.testing.assert_array_equal(images, np.asarray(augment.add_variants(images, labels, seed(1), share=0.0)))
+
+
+@pytest.mark.parametrize("name", ["move", "change_pen", "add_variants"])
+def test_rows_of_a_batch_are_changed_as_in_the_whole_batch(name: str, digits: tuple[Any, Any]) -> None:
+    images, labels = digits
+    rows = Rows(7, 150, len(images))
+
+    def change(images: Any, labels: Any, rows: Rows | None) -> Any:
+        more = (labels,) if name == "add_variants" else ()
+        return np.asarray(getattr(augment, name)(images, *more, seed(3), rows))
+
+    part = change(images[rows.part], labels[rows.part], rows)
+
+    assert not np.array_equal(part, images[rows.part])
+    # sines of a few numbers and of many differ in their last digit
+    np.testing.assert_allclose(part, change(images, labels, None)[rows.part], atol=1e-5)

@@ -126,7 +126,7 @@ def test_help_names_every_flag_says_what_has_no_effect_and_never_imports_tensorf
         (["--train-steps=5"], 2, "--train-files is missing: one or more CSV files"),
         (["--train-files=TRAIN"], 2, "--eval-files is missing"),
         (["--train-files=TRAIN", "--eval-files=TEST"], 2, "--output_dir is missing"),
-        (["--train-files=TRAIN", "--eval-files=none.csv"], 1, "mlhelpers data prepare iris --output-dir"),
+        (["--train-files=TRAIN", "--eval-files=none.csv"], 65, "mlhelpers data prepare iris --output-dir"),
         (["--train-files=TRAIN", "--first-layer-sise=10"], 2, "Did you mean --first_layer_size?"),
         (["--train-files=TRAIN", "--export-format=XML"], 2, "invalid choice: 'XML'"),
         (["--train-files=TRAIN", "--eval-files=TEST", "--train-batch-size=121"], 2, "only 120 flowers"),

@@ -8,6 +8,7 @@ import pytest
 from mlhelpers.datasets.cbis_ddsm.pictures import write_png
 from mlhelpers.datasets.records import write_records
 from mlhelpers.errors import DataError, UsageError
+from mlhelpers.trainers.cluster import Rows
 from mlhelpers.trainers.mammograms import Pictures, batches, read_folder, read_record_file
 
 
@@ -145,3 +146,12 @@ def test_a_shift_moves_by_whole_pixels_and_fills_with_black() -> None:
 
     assert len(places) > 15
     assert all(min(abs(y - 30), abs(y - 33)) <= 4 and min(abs(x - 20), abs(x - 27)) <= 2 for y, x in places)
+
+
+def test_rows_of_a_batch_are_those_of_the_whole_batch() -> None:
+    images = np.random.default_rng(0).integers(0, 65536, (12, 32, 24)).astype(np.uint16)
+    data = Pictures(images, np.arange(12) % 4, "noise")
+    whole, part = (batches(data, 7, 5, True, rows)(4) for rows in (None, Rows(3, 7, 7)))
+
+    np.testing.assert_array_equal(part[0], whole[0][3:])
+    np.testing.assert_array_equal(part[1], whole[1][3:])

@@ -173,8 +173,8 @@ def test_a_loss_that_is_no_number_ends_the_run_with_the_cure(small_mnist: Path, 
     [
         (["--data_dir=DATA", "--output_dir=RUN", "--train_stepps=5"], 2, "Did you mean --train_steps?"),
         (["--data_dir=DATA"], 2, "--output_dir is missing"),
-        (["--data_dir=none", "--output_dir=RUN"], 1, "mlhelpers data prepare mnist"),
-        (["--data_dir=DATA", "--output_dir=/proc/none"], 1, "output folder /proc/none cannot be made"),
+        (["--data_dir=none", "--output_dir=RUN"], 65, "mlhelpers data prepare mnist"),
+        (["--data_dir=DATA", "--output_dir=/proc/none"], 65, "output folder /proc/none cannot be made"),
     ],
 )
 def test_the_command_ends_with_the_right_code_and_one_sentence(
@@ -202,7 +202,7 @@ def test_a_full_disk_ends_the_run_with_a_sentence_and_no_half_export(small_mnist
 
     done = subprocess.run([sys.executable, "-c", code, *words], capture_output=True, text=True, check=False)
 
-    assert done.returncode == 1
+    assert done.returncode == 65
     assert "cannot be written" in done.stderr
     assert "Traceback" not in done.stderr
     assert not list((tmp_path / "run").glob("export/*/*"))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import logging
 import multiprocessing
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import FIRST_COMPLETED, Executor, Future, ProcessPoolExecutor, wait
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +20,7 @@ from tqdm.auto import tqdm
 from mlhelpers.datasets.cbis_ddsm.dicom import read_header, read_mammogram
 from mlhelpers.datasets.cbis_ddsm.pictures import SIZE, read_png, shrink, write_png
 from mlhelpers.errors import DataError, UsageError
+from mlhelpers.settings import cores
 
 __all__ = ["Job", "Outcome", "convert", "largest_frame"]
 
@@ -135,7 +135,7 @@ def _each(
     """Yield each piece of work with its result, in the order in which they end."""
     if workers is not None and workers < 1:
         raise UsageError(f"workers is {workers!r}; allowed is 1 or more, or nothing for one on each core.")
-    count = min(workers or _cores(), total)
+    count = min(workers or cores(), total)
     if count <= 1 or total <= _FEW:
         yield from ((piece, function(piece)) for piece in work)
         return
@@ -148,10 +148,6 @@ def _each(
                 "A worker process was ended from outside, perhaps for want of memory: try workers=1. What is made is "
                 "kept. In a script of your own, what starts workers stands below `if __name__ == '__main__':`."
             ) from error
-
-
-def _cores() -> int:
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def _bounded(

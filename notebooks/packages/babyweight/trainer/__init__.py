@@ -1,0 +1,1 @@
+"""The trainer of the babyweight tutorial: `python -m trainer.task --help`."""

@@ -1,0 +1,11 @@
+"""What is sent to wherever the trainer runs: the package `trainer`."""
+
+from setuptools import find_packages, setup
+
+setup(
+    name="trainer",
+    version="0.1",
+    description="Breast density from mammograms",
+    packages=find_packages(),
+    install_requires=["mlhelpers[train]"],
+)

@@ -1,0 +1,1 @@
+"""The trainer of the Iris tutorial: `python -m trainer.task --help`."""

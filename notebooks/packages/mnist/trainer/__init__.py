@@ -1,0 +1,1 @@
+"""The trainer of the MNIST tutorial: `python -m trainer.task --help`."""

@@ -1,0 +1,1 @@
+"""The tutorial of softmax regression as a package: `task` is the trainer."""
