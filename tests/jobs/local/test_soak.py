@@ -21,6 +21,7 @@ import psutil
 import pytest
 
 from mlhelpers import jobs
+from mlhelpers.errors import JobError
 from mlhelpers.jobs import JobSpec, JobState
 from mlhelpers.jobs.local.store import Store
 
@@ -126,7 +127,11 @@ def _look(
     described = job.describe()["state"]
     assert time.monotonic() - begin < 2
     if described not in ("FAILED", "SUCCEEDED"):  # a killed trainer is started again, a killed client is not missed
-        assert job.wait(30, progress=False) is JobState.SUCCEEDED
+        try:
+            assert job.wait(30, progress=False) is JobState.SUCCEEDED
+        except JobError as error:  # the process that was to become the supervisor was killed
+            assert "supervisor" in killed
+            assert "did not start: code -9" in str(error)
     until(lambda: not [process for process in job_processes() if process.pid != client], seconds=2)
     with sqlite3.connect(home / "jobs" / "jobs.sqlite") as database:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
