@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import textwrap
 import time
 from collections.abc import Callable, Iterator
@@ -63,6 +64,13 @@ def submit(write_trainer: WriteTrainer) -> Callable[..., jobs.Job]:
         return jobs.submit(jobs.JobSpec(name, "trainer.task", package_path=package, **fields))  # type: ignore[arg-type]
 
     return submit_code
+
+
+@pytest.fixture
+def child_environment() -> dict[str, str]:
+    """Give the environment of a Python process that imports the mlhelpers under test."""
+    root = str(Path(jobs.__file__).parents[2])
+    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
 
 
 @pytest.fixture

@@ -11,11 +11,9 @@ import struct
 import subprocess
 import sys
 import termios
-from pathlib import Path
 
 import pytest
 
-from mlhelpers import jobs
 from mlhelpers.jobs.bar import ProgressBar, _page, progress_text
 from mlhelpers.jobs.base import JobState
 
@@ -36,15 +34,10 @@ with ProgressBar("first") as bar:
 """
 
 
-def _environment() -> dict[str, str]:
-    root = str(Path(jobs.__file__).parents[2])
-    return os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
-
-
-def test_a_terminal_shows_steps_speed_time_left_and_metrics() -> None:
+def test_a_terminal_shows_steps_speed_time_left_and_metrics(child_environment: dict[str, str]) -> None:
     reading, writing = pty.openpty()
     fcntl.ioctl(writing, termios.TIOCSWINSZ, struct.pack("HHHH", 30, 120, 0, 0))
-    subprocess.run([sys.executable, "-c", _SHOW], stderr=writing, env=_environment(), check=True)
+    subprocess.run([sys.executable, "-c", _SHOW], stderr=writing, env=child_environment, check=True)
 
     drawn = os.read(reading, 65536).decode()
 
@@ -54,8 +47,10 @@ def test_a_terminal_shows_steps_speed_time_left_and_metrics() -> None:
     )
 
 
-def test_a_file_gets_no_bar() -> None:
-    done = subprocess.run([sys.executable, "-c", _SHOW], capture_output=True, text=True, env=_environment(), check=True)
+def test_a_file_gets_no_bar(child_environment: dict[str, str]) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", _SHOW], capture_output=True, text=True, env=child_environment, check=True
+    )
 
     assert done.stderr + done.stdout == ""
 

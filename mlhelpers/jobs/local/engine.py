@@ -13,7 +13,6 @@
 | outcome | room kept for the job's end, should the disk be full |
 | packages/ | the user's packages as a cloud would be sent them |
 | package/, package-1/, … | the copies of them that run |
-| working_folder | the folder that paths in the arguments are relative to |
 | supervisor.log | what the job's supervisor printed: nothing, unless it broke |
 | metrics/TASK/ | the metric file that tuning reads |
 
@@ -68,7 +67,7 @@ class LocalBackend(Backend):
         """Check the spec against this machine and return the request; nothing is written.
 
         Raises:
-            UsageError: The scale tier is not offered, or the package or the module is not there.
+            UsageError: A package or the module is not there, or a package cannot be built.
         """
         return local_plan(spec, self._folder / spec.name)
 

@@ -157,7 +157,7 @@ def _sources(package: Path) -> _Sources:
 
 
 def _archives(spec: JobSpec) -> list[Path]:
-    """Return the packages given beside the user's own, as files; refuse what is not there, or is there twice."""
+    """Return the packages given beside the user's own, as files; refuse what is not there. The spec refuses twins."""
     found: list[Path] = []
     for given in map(str, spec.packages):
         path = local_path(given).absolute()
@@ -168,8 +168,6 @@ def _archives(spec: JobSpec) -> list[Path]:
             )
         if not path.is_file():
             raise UsageError(f"The package {given!r} is not there ({path}). Build it, or mend the path.")
-        if any(path.name == other.name for other in found):
-            raise UsageError(f"Two packages have the file name {path.name!r}: rename one, or leave it out.")
         found.append(path)
     return found
 

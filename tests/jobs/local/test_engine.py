@@ -425,16 +425,17 @@ def test_children_that_a_trainer_leaves_behind_end_with_the_job(submit: Submit) 
 # --- take up again ---
 
 
-def test_a_job_outlives_its_submitter_and_is_taken_up_by_another_process(write_trainer, home: Path) -> None:
+def test_a_job_outlives_its_submitter_and_is_taken_up_by_another_process(
+    write_trainer, home: Path, child_environment: dict[str, str]
+) -> None:
     package = write_trainer("import time\nprint('started')\ntime.sleep(1)\nprint('ended')")
     code = (
         "from mlhelpers import jobs\n"
         f"print(jobs.submit(jobs.JobSpec('first', 'trainer.task', package_path={str(package)!r})).handle)"
     )
-    path = os.pathsep.join(filter(None, [str(Path(jobs.__file__).parents[2]), os.environ.get("PYTHONPATH")]))
 
     done = subprocess.run(
-        [sys.executable, "-c", code], capture_output=True, text=True, env=os.environ | {"PYTHONPATH": path}, check=True
+        [sys.executable, "-c", code], capture_output=True, text=True, env=child_environment, check=True
     )
     job = jobs.attach(done.stdout.strip())
 

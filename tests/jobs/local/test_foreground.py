@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
-from mlhelpers import jobs
+import pytest
+
+Run = Callable[[Path, int], subprocess.CompletedProcess[str]]
 
 _RUN = """
 import sys
@@ -31,13 +33,18 @@ def _free_ports() -> int:
         return port
 
 
-def _run(package: Path, port: int) -> subprocess.CompletedProcess[str]:
-    root = os.pathsep.join(filter(None, [str(Path(jobs.__file__).parents[2]), os.environ.get("PYTHONPATH")]))
-    words = [sys.executable, "-c", _RUN, str(package), str(port)]
-    return subprocess.run(words, env=os.environ | {"PYTHONPATH": root}, capture_output=True, text=True, check=False)
+@pytest.fixture
+def run(child_environment: dict[str, str]) -> Run:
+    """Give a function that runs a package as a cluster in the foreground, from a port on."""
+
+    def run_package(package: Path, port: int) -> subprocess.CompletedProcess[str]:
+        words = [sys.executable, "-c", _RUN, str(package), str(port)]
+        return subprocess.run(words, env=child_environment, capture_output=True, text=True, check=False)
+
+    return run_package
 
 
-def test_each_replica_finds_the_cluster_on_consecutive_ports(write_trainer) -> None:
+def test_each_replica_finds_the_cluster_on_consecutive_ports(write_trainer, run: Run) -> None:
     port = _free_ports()
     package = write_trainer(
         """
@@ -48,7 +55,7 @@ def test_each_replica_finds_the_cluster_on_consecutive_ports(write_trainer) -> N
         """
     )
 
-    done = _run(package, port)
+    done = run(package, port)
 
     cluster = f'{{"chief": ["localhost:{port}"], "ps": ["localhost:{port + 1}"], "worker": ["localhost:{port + 2}"]}}'
     expected = [f'[{{"type": "{role}", "index": 0}}, {cluster}, "trainer.task"]' for role in ("chief", "ps", "worker")]
@@ -56,7 +63,7 @@ def test_each_replica_finds_the_cluster_on_consecutive_ports(write_trainer) -> N
     assert done.returncode == 0, done.stderr
 
 
-def test_the_exit_code_is_the_first_replicas(write_trainer) -> None:
+def test_the_exit_code_is_the_first_replicas(write_trainer, run: Run) -> None:
     package = write_trainer(
         "import json, os, sys, time\n"
         "first = json.loads(os.environ['TF_CONFIG'])['task']['type'] == 'chief'\n"
@@ -64,29 +71,29 @@ def test_the_exit_code_is_the_first_replicas(write_trainer) -> None:
     )
     begin = time.monotonic()
 
-    assert _run(package, _free_ports()).returncode == 7
+    assert run(package, _free_ports()).returncode == 7
     assert time.monotonic() - begin < 20
 
 
-def test_another_replica_that_fails_ends_the_run_and_is_named(write_trainer) -> None:
+def test_another_replica_that_fails_ends_the_run_and_is_named(write_trainer, run: Run) -> None:
     package = write_trainer(
         "import json, os, sys, time\n"
         "worker = json.loads(os.environ['TF_CONFIG'])['task']['type'] == 'worker'\n"
         "sys.exit(9) if worker else time.sleep(60)"
     )
 
-    done = _run(package, _free_ports())
+    done = run(package, _free_ports())
 
     assert done.returncode == 9
     assert "worker-replica-0 exited with code 9; the others are ended." in done.stderr
 
 
-def test_a_taken_port_is_named_and_nothing_is_started(write_trainer) -> None:
+def test_a_taken_port_is_named_and_nothing_is_started(write_trainer, run: Run) -> None:
     package = write_trainer("print('never')")
     with socket.socket() as listener:
         listener.bind(("127.0.0.1", 0))
         taken = listener.getsockname()[1]
-        done = _run(package, taken - 1)
+        done = run(package, taken - 1)
 
     assert done.stdout == ""
     assert f"Port {taken} is taken" in done.stderr

@@ -53,27 +53,44 @@ job.wait(progress=False)
 
 @pytest.mark.parametrize("seed", range(10))
 def test_whoever_is_killed_the_truth_is_told_and_nothing_is_lost(
-    seed: int, write_trainer, home: Path, tmp_path: Path, no_process_is_left: Processes, until: Callable[..., None]
+    seed: int,
+    write_trainer,
+    home: Path,
+    tmp_path: Path,
+    no_process_is_left: Processes,
+    until: Callable[..., None],
+    child_environment: dict[str, str],
 ) -> None:
-    _round(seed, write_trainer(_TRAINER), home, tmp_path / "out", no_process_is_left, until)
+    _round(seed, write_trainer(_TRAINER), home, tmp_path / "out", no_process_is_left, until, child_environment)
 
 
 @pytest.mark.soak
 @pytest.mark.parametrize("seed", range(1000, 1200))
 def test_two_hundred_times(
-    seed: int, write_trainer, home: Path, tmp_path: Path, no_process_is_left: Processes, until: Callable[..., None]
+    seed: int,
+    write_trainer,
+    home: Path,
+    tmp_path: Path,
+    no_process_is_left: Processes,
+    until: Callable[..., None],
+    child_environment: dict[str, str],
 ) -> None:
-    _round(seed, write_trainer(_TRAINER), home, tmp_path / "out", no_process_is_left, until)
+    _round(seed, write_trainer(_TRAINER), home, tmp_path / "out", no_process_is_left, until, child_environment)
 
 
 def _round(
-    seed: int, package: Path, home: Path, out: Path, job_processes: Processes, until: Callable[..., None]
+    seed: int,
+    package: Path,
+    home: Path,
+    out: Path,
+    job_processes: Processes,
+    until: Callable[..., None],
+    environment: dict[str, str],
 ) -> None:
     pick = random.Random(seed)
-    root = os.pathsep.join(filter(None, [str(Path(jobs.__file__).parents[2]), os.environ.get("PYTHONPATH")]))
     client = subprocess.Popen(
         [sys.executable, "-c", _CLIENT, "first", str(package), str(out)],
-        env=os.environ | {"PYTHONPATH": root},
+        env=environment,
         stdout=subprocess.PIPE,
         text=True,
     )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import sqlite3
 import subprocess
 import sys
@@ -26,10 +25,8 @@ def store(tmp_path: Path) -> Store:
     return store
 
 
-def _many(code: str, count: int) -> list[subprocess.CompletedProcess[str]]:
+def _many(code: str, count: int, env: dict[str, str]) -> list[subprocess.CompletedProcess[str]]:
     """Run the same code in several processes at the same time; it finds its number in sys.argv[1]."""
-    root = str(Path(jobs.__file__).parents[2])
-    env = os.environ | {"PYTHONPATH": os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))}
     running = [
         subprocess.Popen(
             [sys.executable, "-c", code, str(number)],
@@ -43,7 +40,7 @@ def _many(code: str, count: int) -> list[subprocess.CompletedProcess[str]]:
     return [subprocess.CompletedProcess("", (p.wait(), p.returncode)[1], *p.communicate()) for p in running]
 
 
-def test_several_processes_may_make_and_fill_a_store_at_once(tmp_path: Path) -> None:
+def test_several_processes_may_make_and_fill_a_store_at_once(tmp_path: Path, child_environment: dict[str, str]) -> None:
     code = f"""
 import sys
 from pathlib import Path
@@ -56,7 +53,7 @@ for count in range(20):
     store.move(name, "PREPARING", ("QUEUED",))
     store.finish(name, "SUCCEEDED", None, 0)
 """
-    done = _many(code, 6)
+    done = _many(code, 6, child_environment)
 
     assert [process.stderr for process in done] == [""] * 6
     rows = Store(tmp_path / "jobs").jobs()
@@ -66,7 +63,9 @@ for count in range(20):
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
-def test_of_several_submissions_under_one_name_one_wins(tmp_path: Path, home: Path) -> None:
+def test_of_several_submissions_under_one_name_one_wins(
+    tmp_path: Path, home: Path, child_environment: dict[str, str]
+) -> None:
     code = """
 from mlhelpers import jobs
 try:
@@ -75,7 +74,7 @@ try:
 except Exception as error:
     print("lost" if "is taken" in str(error) else error)
 """
-    done = _many(code, 5)
+    done = _many(code, 5, child_environment)
     jobs.attach("first").wait(30)
 
     assert sorted(process.stdout.strip() for process in done) == ["lost"] * 4 + ["won"]
@@ -144,7 +143,7 @@ def test_a_damaged_store_is_named_with_a_cure(tmp_path: Path) -> None:
         Store(tmp_path / "jobs").jobs()
 
 
-def test_on_a_full_disk_the_room_put_by_takes_the_end(tmp_path: Path) -> None:
+def test_on_a_full_disk_the_room_put_by_takes_the_end(tmp_path: Path, child_environment: dict[str, str]) -> None:
     # a database that may not grow is to SQLite what a full disk is; it may grow again once the spare file is gone
     code = f"""
 import sqlite3
@@ -164,7 +163,7 @@ connect = sqlite3.connect
 sqlite3.connect = lambda *args, **kwargs: connect(*args, factory=Full, **kwargs)
 store.finish("first", "FAILED", "x" * 100_000, 1)
 """
-    (done,) = _many(code, 1)
+    (done,) = _many(code, 1, child_environment)
 
     store = Store(tmp_path / "jobs")
     assert done.stderr == ""

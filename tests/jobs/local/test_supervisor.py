@@ -213,20 +213,24 @@ def test_an_end_that_the_store_has_no_room_for_is_told_all_the_same(submit: Subm
     assert job.describe()["localOutput"]["replicas"][0]["exitCode"] == 3
 
 
-def test_a_trainer_that_fills_the_disk_fails_with_that_reason(write_trainer, home: Path) -> None:
+def test_a_trainer_that_fills_the_disk_fails_with_that_reason(
+    write_trainer, home: Path, child_environment: dict[str, str]
+) -> None:
     package = write_trainer("while True: print('x' * 10000)")
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (2 << 20, 2 << 20))\n"
         "from mlhelpers import jobs\n"
         f"jobs.submit(jobs.JobSpec('first', 'trainer.task', package_path={str(package)!r}))"
     )
-    subprocess.run([sys.executable, "-c", code], env=os.environ | {"PYTHONPATH": _root()}, check=True)
+    subprocess.run([sys.executable, "-c", code], env=child_environment, check=True)
 
     with pytest.raises(JobError, match=r"The disk is full: free some room"):
         jobs.attach("first").wait(20)
 
 
-def test_a_full_disk_at_submission_is_named_and_leaves_nothing(write_trainer, home: Path) -> None:
+def test_a_full_disk_at_submission_is_named_and_leaves_nothing(
+    write_trainer, home: Path, child_environment: dict[str, str]
+) -> None:
     package = write_trainer("print('never')")
     code = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (1000, 1000))\n"
@@ -236,7 +240,7 @@ def test_a_full_disk_at_submission_is_named_and_leaves_nothing(write_trainer, ho
 
     done = subprocess.run(
         [sys.executable, "-c", code],
-        env=os.environ | {"PYTHONPATH": _root()},
+        env=child_environment,
         capture_output=True,
         text=True,
         check=False,
@@ -268,7 +272,9 @@ print(json.dumps([told, job.state, jobs.list_jobs()[0]["state"], os.statvfs(disk
 """
 
 
-def test_on_a_disk_without_a_byte_left_the_state_is_told_and_true(write_trainer, tmp_path: Path) -> None:
+def test_on_a_disk_without_a_byte_left_the_state_is_told_and_true(
+    write_trainer, tmp_path: Path, child_environment: dict[str, str]
+) -> None:
     package = write_trainer(
         """
         import os
@@ -287,7 +293,7 @@ def test_on_a_disk_without_a_byte_left_the_state_is_told_and_true(write_trainer,
     except (OSError, subprocess.CalledProcessError):
         pytest.skip("NOT RUN: no small disk can be mounted here (unshare -rm); the file-size tests above stand in")
 
-    env = os.environ | {"PYTHONPATH": _root(), "MLHELPERS_HOME": str(disk / "home")}
+    env = child_environment | {"MLHELPERS_HOME": str(disk / "home")}
     done = subprocess.run(["unshare", "-rm", "sh", "-c", mount], env=env, capture_output=True, text=True, check=True)
     told, state, listed, bytes_left = json.loads(done.stdout)
 
@@ -357,8 +363,3 @@ def test_a_trainer_starts_within_half_a_second_of_plain_python(submit: Submit) -
 
     # a plain start takes about 0.02 s; where it takes longer the machine is busy, and everything does
     assert any(extra < max(0.5, 10 * plain) for extra, plain in times), times
-
-
-def _root() -> str:
-    root = str(Path(jobs.__file__).parents[2])
-    return os.pathsep.join(filter(None, [root, os.environ.get("PYTHONPATH")]))
