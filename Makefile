@@ -38,10 +38,12 @@ lock: ready  ## pin every package again, for Python 3.11 to 3.13, with hashes (U
 	  --generate-hashes --no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.lock
 	@echo "requirements.lock holds $$(grep -c '==' requirements.lock) packages. The next make installs what changed."
 
-bench: ready  ## measure side by side with plain Keras, PyTorch and pandas, and jobs beside doing it by hand (long)
+bench: ready  ## measure beside plain Keras, PyTorch and pandas, jobs beside doing it by hand, searches beside Optuna's (long)
 	$(BIN)/python tests/benchmarks/run.py
 	$(BIN)/python tests/benchmarks/babyweight_csv.py --births 2000000
 	$(BIN)/python tests/benchmarks/local_jobs.py
+	$(BIN)/python tests/benchmarks/search.py
+	$(BIN)/python tests/benchmarks/studies.py
 
 soak: ready  ## the long campaigns; make test holds a short sample of them
 	@$(BIN)/python -m pytest -m soak --timeout 0 --durations 0; code=$$?; \
@@ -112,13 +114,16 @@ if [ -n "$$index" ] && [ -z "$${UV_DEFAULT_INDEX:-}" ]; then export UV_DEFAULT_I
 quiet=--quiet
 [ -t 1 ] && quiet=
 if $(BIN)/python -m pip install --quiet --require-hashes --no-deps -r $(VENV)/installer.txt &&
-   $(BIN)/uv pip install $$quiet --python $(BIN)/python --require-hashes --no-deps -r requirements.lock; then
+   $(BIN)/uv pip install $$quiet --python $(BIN)/python --compile-bytecode --require-hashes --no-deps \
+     -r requirements.lock; then
   :
 else
   echo "The quick installer could not; going on with pip, which takes some minutes ..."
   $(BIN)/python -m pip install --require-hashes --no-deps -r requirements.lock
 fi
 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .
+# compiled once and for all, also where PYTHONDONTWRITEBYTECODE is set: TensorFlow's import then takes half as long
+$(BIN)/python -m compileall -q mlhelpers
 echo "$$stamp" > $(VENV)/ready.part
 mv $(VENV)/ready.part $(VENV)/ready
 endef

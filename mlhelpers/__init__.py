@@ -18,7 +18,7 @@ from mlhelpers.errors import MLHelpersError
 from mlhelpers.settings import use
 
 if TYPE_CHECKING:
-    from mlhelpers import datasets, environment, jobs, plots, serving, strokes, widget
+    from mlhelpers import datasets, environment, jobs, plots, serving, strokes, tuning, widget
 
 __version__ = "0.1.0"
 __all__ = [
@@ -30,11 +30,12 @@ __all__ = [
     "plots",
     "serving",
     "strokes",
+    "tuning",
     "use",
     "widget",
 ]
 
-_ROOMS = ("datasets", "environment", "jobs", "plots", "serving", "strokes", "widget")
+_ROOMS = ("datasets", "environment", "jobs", "plots", "serving", "strokes", "tuning", "widget")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -3,9 +3,11 @@
 TensorFlow and Keras import jax and scikit-learn wherever these are installed, only to know whether they are there; that
 takes four of the fourteen seconds. Here both are hidden until the import is over.
 
-A process that has TensorFlow imported already, and is forked for each job, was tried and left out. It saves the import,
-but one TensorFlow operation before the fork leaves threads behind, and the forked trainer then hangs without a word;
-and KERAS_BACKEND or TF_CPP_MIN_LOG_LEVEL, read at the import, come too late for the job that sets them.
+A process that has TensorFlow and Keras imported and has run no operation has one thread, so a fork of it is safe, and
+runs its first operation at once; one operation before the fork leaves threads behind, and the fork then hangs without a
+word. `jobs.local.warm` keeps such a process for the trials of a study. It runs nobody's code, counts its threads before
+each fork, and is started with the trials' own KERAS_BACKEND and TF_CPP_MIN_LOG_LEVEL, which are read at the import.
+Single jobs are started cold: there is no telling what the next one will set.
 """
 
 from __future__ import annotations

@@ -24,7 +24,7 @@ _MAY_IMPORT = {
     "datasets": _FLOOR,
     "trainers": _FLOOR | {"datasets", "frameworks"},
     "jobs": _FLOOR | {"board", "plots"},  # for how a job shows itself, inside functions
-    "tuning": _FLOOR | {"jobs"},
+    "tuning": _FLOOR | {"jobs", "plots"},
     "serving": _FLOOR | {"frameworks"},
     "plots": {"errors"},
     "pictures": {"errors"},
@@ -46,6 +46,8 @@ _AT_HOME = {
     "ai_edge_litert": _TENSORFLOW_PLACES,
     "tensorboard": ("trainers", "board.py"),
     "hypertune": ("trainers",),
+    "optuna": ("tuning",),
+    "scipy": ("tuning",),
     "google.cloud.bigquery": ("datasets/babyweight",),
     "google.cloud": ("storage", "jobs/vertex.py", "serving/vertex.py", "emulator"),
     "google.auth": ("storage", "jobs/vertex.py", "serving/vertex.py", "emulator"),

@@ -65,7 +65,8 @@ def test_the_first_make_installs_from_the_lock_with_hashes(place: _Place) -> Non
 
     assert done.returncode == 0, done.stderr
     assert place.called(
-        "uv pip install --quiet --python .venv/bin/python --require-hashes --no-deps -r requirements.lock"
+        "uv pip install --quiet --python .venv/bin/python --compile-bytecode --require-hashes --no-deps "
+        "-r requirements.lock"
     )
     assert place.called("--require-hashes --no-deps -r .venv/installer.txt")
     assert place.called("-m pip install --quiet --no-deps --no-build-isolation --editable .")

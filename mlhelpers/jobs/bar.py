@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["ProgressBar", "number", "progress_text"]
 
-_FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} steps, {elapsed}{postfix}"
+_FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {unit}, {elapsed}{postfix}"
 _FORMAT_AT_FIRST = "{desc}, {elapsed}"  # until the trainer has told how many steps there are
 _REDRAW_S = 0.5
 
@@ -61,6 +61,7 @@ class ProgressBar:
         if total and bar.total != total:
             bar.bar_format = _FORMAT
             bar.total = total
+            bar.unit = str(progress.get("unit") or "steps")  # a study counts trials
         phase = progress.get("phase") if state is JobState.RUNNING else None
         bar.set_description_str(f"{self._name}  {phase or state.lower()}", refresh=False)
         bar.n = bar.n if step is None else step

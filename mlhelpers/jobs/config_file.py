@@ -62,7 +62,7 @@ _TRAINING_INPUT = {
         "maxFailedTrials": int,
         "enableTrialEarlyStopping": bool,
         "resumePreviousJobId": str,
-        "algorithm": ("GRID_SEARCH", "RANDOM_SEARCH"),
+        "algorithm": ("ALGORITHM_UNSPECIFIED", "GRID_SEARCH", "RANDOM_SEARCH", "TPE"),  # the last one is ours
         "params": [_PARAMETER],
     },
 }

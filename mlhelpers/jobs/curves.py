@@ -5,7 +5,6 @@ Any trainer's: which folders it writes to is read from its arguments.
 
 from __future__ import annotations
 
-import json
 import os
 from collections.abc import Iterator, Mapping
 from datetime import datetime
@@ -13,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from mlhelpers.errors import JobError, unknown_name
+from mlhelpers.jobs.metric_file import read_metric_file
 from mlhelpers.storage import local_path
 
 __all__ = ["Curves", "chosen_curves", "log_folder", "read_curves"]
@@ -22,7 +22,6 @@ Curves = dict[str, dict[str, tuple[list[int], list[float]]]]  # metric -> part o
 _PARTS = {"train": "training", "eval": "validation", "validation": "validation", "val": "validation", "test": "test"}
 _MOST_FOLDERS = 5000  # that are looked through below one; a folder of data may hold many
 _MOST_METRICS = 6
-_NO_TAGS = {"timestamp", "trial", "global_step", "checkpoint_path"}
 
 
 def read_curves(resource: Mapping[str, Any]) -> Curves:
@@ -102,6 +101,8 @@ def _folders(resource: Mapping[str, Any]) -> list[Path]:
     first = [] if job_dir is None else [_path(job_dir, resource)]
     # a bucket that is named beside a folder in it also holds what other jobs write
     inner = [folder for folder in named if not any(folder in other.parents for other in [*first, *named])]
+    if trial := str(resource.get("jobId", "")).partition(".")[2]:  # all trials of a study name the same folder
+        inner = [folder / trial if (folder / trial).is_dir() else folder for folder in inner]
     return list(dict.fromkeys([folder for folder in first if folder.is_dir()] + inner))
 
 
@@ -143,19 +144,12 @@ def _named(runs: list[tuple[Path, Path]]) -> dict[str, Path]:
 
 
 def _read_metric_files(resource: Mapping[str, Any]) -> Curves:
-    """Read what `cloudml-hypertune` wrote: a line of JSON for each value."""
+    """Read what `cloudml-hypertune` wrote: a file for each replica."""
     folder = resource.get("localOutput", {}).get("folder")
     found: dict[str, dict[str, dict[int, float]]] = {}
     for path in sorted(Path(folder, "metrics").glob("*/output.metrics")) if folder else ():
-        for line in path.read_text(errors="replace").splitlines():
-            try:
-                report = json.loads(line)
-                points = {tag: float(report[tag]) for tag in set(report) - _NO_TAGS}
-                step = int(report.get("global_step", 0))
-            except (ValueError, TypeError):  # half a line, while it is written
-                continue
-            for tag, value in points.items():
-                found.setdefault(tag, {}).setdefault(path.parent.name, {})[step] = value
+        for tag, values in read_metric_file(path).items():
+            found.setdefault(tag, {})[path.parent.name] = values
     return {
         tag: {part: (sorted(values), [values[step] for step in sorted(values)]) for part, values in parts.items()}
         for tag, parts in found.items()

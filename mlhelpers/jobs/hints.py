@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 import signal
 
-__all__ = ["DISK_FULL", "cause", "ending", "is_permanent", "times"]
+__all__ = ["DISK_FULL", "STUDY_FAILED", "cause", "ending", "is_permanent", "obituary", "study_failure", "times"]
 
+STUDY_FAILED = "the study failed:"  # how the controller of a study begins its last words, where it knows why it ends
 DISK_FULL = "The disk is full: free some room, or send the results elsewhere."
 
 _MODULES_OF_EXTRAS = {"tensorflow": "train", "keras": "train", "hypertune": "train", "matplotlib": "notebooks"}
@@ -100,3 +101,30 @@ _BY_CODE = {
     -signal.SIGILL: "A compiled library uses instructions that this processor lacks: install another build of it.",
     2: "Code 2 mostly means wrong arguments: see which are taken with  python -m MODULE --help",
 }
+
+
+def study_failure(lines: list[str]) -> str:
+    """Return why a study failed, from its controller's last lines; empty where it has not said."""
+    starts = [at for at, line in enumerate(lines) if line.startswith(STUDY_FAILED)]
+    return "\n".join(lines[starts[-1] :]).replace("the", "The", 1) if starts else ""
+
+
+def obituary(who: str, exit_code: int, restarts: int, retries: int, hint: str, lines: list[str]) -> str:
+    """Return what to tell of a failed job: how it ended, how often it was tried, the likely cause, its last lines.
+
+    Args:
+        who: Whose end it was: "The trainer", "The replica worker-replica-0".
+        exit_code: As Python gives it: negative for a signal.
+        restarts: How often the replica was started again.
+        retries: How often the whole job was tried again.
+        hint: The likely cause and its cure, or empty.
+        lines: The last lines that it printed.
+    """
+    message = [f"{who} {ending(exit_code)}."]
+    if restarts or retries:
+        after = f", after the whole job had been tried again {times(retries)}." if retries else "."
+        message.append(f"It had been started again {times(restarts)}{after}")
+    if hint:
+        message.append(f"Hint: {hint}")
+    message += ["Its last lines:", *(f"  {line}" for line in lines)] if lines else ["It printed nothing."]
+    return "\n".join(message)

@@ -227,9 +227,9 @@ class Job:
 
     def _ipython_display_(self) -> None:
         """Show the job live in a notebook; elsewhere leave the showing to `__repr__`."""
-        from mlhelpers.jobs.view import show
+        from mlhelpers.jobs.view import JobSubject, show
 
-        if show(self) is None:
+        if show(JobSubject(self)) is None:
             raise NotImplementedError  # which tells IPython to take the next form
 
     def _summary(self) -> list[str]:

@@ -5,8 +5,8 @@ drawing. Ink is dark on light paper everywhere, titles and axis names with units
 apart by colour-blind readers, and nothing changes matplotlib's settings for anyone else.
 
 To add a plot: a function in `pictures` or `scans` (they show images, dark or light on top), `charts` (it shows
-numbers), `curves` (what a run reported) or `groups` (it compares groups) that takes arrays and `ax`, its name below,
-and a test on its artists. May import `errors` alone of the project.
+numbers), `curves` (what a run reported), `studies` (the trials of a search) or `groups` (it compares groups) that takes
+arrays and `ax`, its name below, and a test on its artists. May import `errors` alone of the project.
 """
 
 from mlhelpers.errors import MissingExtraError
@@ -29,12 +29,16 @@ from mlhelpers.plots.curves import metric_curves
 from mlhelpers.plots.groups import mean_and_spread
 from mlhelpers.plots.pictures import digit, image_grid, mistakes, strokes
 from mlhelpers.plots.scans import label_strips, scans
+from mlhelpers.plots.searches import best_so_far, search_maps
+from mlhelpers.plots.studies import foreign_settings, restyle, study_curves, study_history, to_png
 
 __all__ = [
+    "best_so_far",
     "class_balance",
     "compare",
     "confusion_matrix",
     "digit",
+    "foreign_settings",
     "histogram",
     "image_grid",
     "label_strips",
@@ -44,7 +48,12 @@ __all__ = [
     "mistakes",
     "probability_bars",
     "ranges",
+    "restyle",
     "scans",
     "scatter",
+    "search_maps",
     "strokes",
+    "study_curves",
+    "study_history",
+    "to_png",
 ]

@@ -8,8 +8,9 @@ and `datasets`.
 | file | job |
 |---|---|
 | `flags.py` | dataclass -> command line |
-| `base.py` | the run: output folder, settings that must not change, errors -> exit codes |
-| `reporting.py` | progress, TensorBoard, history, metric file |
+| `base.py` | the run: output folder, settings that must not change, errors -> exit codes; a callback for Keras |
+| `reporting.py` | progress, TensorBoard, history; which results a study is told |
+| `metric_file.py` | what a hyperparameter study reads of a trial |
 | `cluster.py` | TF_CONFIG: which processes train together |
 | `data_parallel.py` | training over several processes |
 | `loop.py` | training steps, checkpoints, taking a run up again |

@@ -48,6 +48,8 @@ class Hyperparameters:
         --data_dir data/runs/babyweight --output_dir data/runs/babies
     """
 
+    tuning_metrics = ("rmse", "loss", "average_loss")
+
     bucket: str = flag("", help="bucket or folder that holds babyweight/preproc/ with the shards")
     data_dir: str = flag("", help="folder or gs:// address of the shards themselves, in place of --bucket")
     output_dir: str = flag("", help="folder for checkpoints, events and export; --job-dir where it is not given")
@@ -95,7 +97,7 @@ def train(hyperparameters: Hyperparameters) -> Path:
     """
     settings, cluster = hyperparameters, read_cluster()
     rows = cluster.rows(settings.batch_size, "--batch_size")
-    folder = output_folder(settings.output_dir, settings.job_dir, cluster.is_chief)
+    folder = output_folder(settings.output_dir, settings.job_dir, cluster)
     with join(cluster) as workers:
         return _train(settings, folder, workers, rows)
 
@@ -103,7 +105,8 @@ def train(hyperparameters: Hyperparameters) -> Path:
 def _train(settings: Hyperparameters, folder: Path, workers: Workers, rows: Rows | None) -> Path:
     from mlhelpers.trainers.loop import fit
 
-    train_data, eval_data, validation_data = _read_parts(settings)
+    train_data, eval_data, *held_out = _read_parts(settings)
+    validation = (held_out[0], None) if held_out else (eval_data, settings.eval_steps)
     n, steps = len(train_data[1]), count_steps(settings.train_examples, settings.batch_size)
     if settings.batch_size > n:
         raise UsageError(f"--batch_size is {settings.batch_size}, but there are only {n} rows to train on.")
@@ -121,7 +124,7 @@ def _train(settings: Hyperparameters, folder: Path, workers: Workers, rows: Rows
     reporter = fit(
         _task(tf, model, wide, deep, measure, train_data, settings, steps, rows),
         folder,
-        validate=lambda: evaluate(validation_data, None),
+        validate=lambda: evaluate(*validation),
         checkpoint_every_s=settings.save_checkpoints_secs,
         report_every=max(1, steps // 20),
         workers=workers,
@@ -147,9 +150,10 @@ def count_steps(train_examples: int, batch_size: int) -> int:
 
 
 def _read_parts(settings: Hyperparameters) -> list[tuple[Inputs, NDArray[Any]]]:
-    """Read training, evaluation and validation rows; the evaluation rows stand in where no others are for validation.
+    """Read training and evaluation rows, and where there are shards for them, validation rows.
 
-    A step's checkpoint is measured on the third part, and nothing is chosen by it.
+    Without these the evaluation rows stand in for them, as in the original: a study then chooses by the very rows on
+    which its choice is judged.
     """
     folder = _data_folder(settings)
     files = [find_shards(folder, "train", settings.pattern), find_shards(folder, "eval", settings.pattern)]
@@ -159,7 +163,7 @@ def _read_parts(settings: Hyperparameters) -> list[tuple[Inputs, NDArray[Any]]]:
     for paths in files:
         columns = read_csv(paths)
         parts.append((encode_births(columns), columns["weight_pounds"][:, None]))
-    return parts if len(parts) == 3 else [*parts, parts[1]]
+    return parts
 
 
 def _data_folder(settings: Hyperparameters) -> Path:

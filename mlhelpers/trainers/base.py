@@ -10,13 +10,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from mlhelpers.errors import DataError, MLHelpersError, ReplicaError, UsageError
+from mlhelpers.errors import DataError, MLHelpersError, ReplicaError, UsageError, unknown_name
 from mlhelpers.storage import local_path, write_aside
-from mlhelpers.trainers.cluster import read_cluster
+from mlhelpers.trainers.cluster import Cluster, read_cluster
 from mlhelpers.trainers.flags import parse
+from mlhelpers.trainers.metric_file import MetricFile
 from mlhelpers.trainers.reporting import Reporter
 
-__all__ = ["claim_folder", "finish", "leave_to_chief", "main", "output_folder", "write_json"]
+__all__ = ["claim_folder", "finish", "hypertune_callback", "leave_to_chief", "main", "output_folder", "write_json"]
 
 _FAILED_FOR_GOOD = 65
 _T = TypeVar("_T")
@@ -64,22 +65,30 @@ def _fail(module: str, error: MLHelpersError, code: int) -> None:
     sys.exit(code)
 
 
-def output_folder(output_dir: str, job_dir: str = "", is_chief: bool = True) -> Path:
+def output_folder(output_dir: str, job_dir: str = "", cluster: Cluster | None = None) -> Path:
     """Return the run's folder, made if it is missing.
 
+    Every trial of a hyperparameter study is given the same flags beside the tuned ones. Its folder is therefore
+    `output_dir/3` in trial 3; `--job-dir` stays as it is, for the service has put the trial there already.
+
     Args:
-        output_dir: `--output_dir`, a folder or a gs:// address.
+        output_dir: The trainer's own flag, `--output_dir` or `--model_dir`: a folder or a gs:// address.
         job_dir: `--job-dir`, used where `output_dir` is empty.
-        is_chief: Whether this process writes into it; for others it is neither made nor looked into.
+        cluster: What TF_CONFIG says; read here if None. A process that is not the chief writes nothing: for it the
+            folder is neither made nor looked into.
 
     Raises:
-        UsageError: Neither was given.
+        UsageError: Neither was given, or TF_CONFIG is malformed.
         DataError: It cannot be made or written to.
     """
     if not (output_dir or job_dir):
         raise UsageError("--output_dir is missing: the folder for checkpoints, events and the export.")
-    folder = local_path(output_dir or job_dir).resolve()
-    if not is_chief:
+    cluster = cluster or read_cluster()
+    folder = local_path(output_dir or job_dir)
+    if output_dir:
+        folder /= cluster.trial
+    folder = folder.resolve()
+    if not cluster.is_chief:
         return folder
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -159,7 +168,8 @@ def finish(
         folder: The run's folder.
         model: The Keras model, for the number of its parameters.
         steps: How many steps were trained.
-        result: What was measured last, by metric; goes to history, events and the metric file.
+        result: What was measured last, by metric; goes to history and events, and to a study's metric file if the
+            run had no validation.
         export: Writes the export directory and returns it.
         part: What it was measured on.
         headline: How the last line begins.
@@ -171,7 +181,7 @@ def finish(
     Raises:
         DataError: A file cannot be written.
     """
-    reporter.evaluate(steps, part, result, tune=True)
+    reporter.evaluate(steps, part, result)
     reporter.save_history()
     reporter.phase("exporting", result)
     run = {"steps": steps, "seconds": round(reporter.seconds, 2), "parameters": int(model.count_params())}
@@ -182,6 +192,57 @@ def finish(
     reporter.say(f"{headline} after {steps} steps in {reporter.seconds:.1f} s")
     reporter.close()
     return where
+
+
+def hypertune_callback(tag: str | None = None, metric: str | None = None) -> Any:
+    """Return a Keras callback with which a trainer of your own reports each epoch to a hyperparameter study.
+
+    It writes the metric file with `cloudml-hypertune`, on every Keras backend. Outside of a study, where
+    CLOUD_ML_HP_METRIC_FILE is not set, and in a process that is not the chief, it does nothing. The step is the number
+    of epochs that are over, counted on when the model is fitted again with the same callback. One callback is enough,
+    and two would write over each other. The file holds the last 100 values.
+
+    Args:
+        tag: The name under which the study knows the metric (hyperparameterMetricTag); the metric's own if None.
+        metric: Which of Keras' logs to report; if None the one named as the tag, "val_" and the tag going first. With
+            neither all logs are reported, or where there are validation data, all that begin with "val_".
+
+    Returns:
+        A `keras.callbacks.Callback`.
+
+    Raises:
+        UsageError: At the end of the first epoch: Keras' logs have no such metric.
+
+    Example:
+        >>> model.fit(x, y, validation_split=0.2, epochs=20, callbacks=[hypertune_callback("accuracy")])
+    """
+    import keras
+
+    class HypertuneCallback(keras.callbacks.Callback):  # type: ignore[misc]  # Keras is untyped
+        def __init__(self) -> None:
+            super().__init__()
+            self._file: MetricFile | None = None
+            self._epochs = 0
+
+        def on_epoch_end(self, epoch: int, logs: Mapping[str, Any] | None = None) -> None:
+            if not os.environ.get("CLOUD_ML_HP_METRIC_FILE") or not read_cluster().is_chief:
+                return
+            self._file = self._file or MetricFile(first_step=epoch)
+            self._epochs = max(self._epochs, epoch) + 1
+            self._file.report(self._epochs, _choose(logs or {}, tag, metric))
+
+    return HypertuneCallback()
+
+
+def _choose(logs: Mapping[str, Any], tag: str | None, metric: str | None) -> dict[str, float]:
+    """Return what a callback reports of an epoch's logs, by tag."""
+    if tag is None and metric is None:
+        names = [name for name in logs if name.startswith("val_")] or list(logs)
+        return {name: float(logs[name]) for name in names}
+    name = metric or (f"val_{tag}" if f"val_{tag}" in logs else str(tag))
+    if name not in logs:
+        raise unknown_name("metric in Keras' logs", name, logs, "Name it in hypertune_callback, or compile it in.")
+    return {tag or name: float(logs[name])}
 
 
 def write_json(path: Path, content: Any) -> None:

@@ -5,6 +5,9 @@ Keras' road to a TPU. Two recipes: `tutorial` is the original network, number fo
 `fast`, the default, is a small network that works. The flags of both originals are taken. Teaching material, no
 diagnostic tool. Taught in notebook 04.
 
+There are two sets of pictures and no third for validation, as in the originals: a hyperparameter study learns the test
+result alone, once at the end, and is judged by the pictures that it chose by.
+
 Over several processes (TF_CONFIG; on TensorFlow) each takes its rows of the very batch that one process would take,
 changes them as that one would, normalises by the whole batch's statistics and adds its share to the gradients.
 """
@@ -45,6 +48,8 @@ class Hyperparameters:
     Example:
         --data_bucket data/runs/cbis_ddsm --model_dir data/runs/density
     """
+
+    tuning_metrics = ("accuracy", "loss", "kappa", "majority")
 
     data_bucket: str = flag("", help="bucket, gs:// address or folder in which the data folders lie")
     training_data_dir: str = flag("", help="folder of PNG files <density>_<case>.png [in a bucket: small_train]")
@@ -116,7 +121,7 @@ def train(hyperparameters: Hyperparameters) -> Path:
     _check(settings, train_data, test_data, classes)
     cluster = read_cluster()
     rows = cluster.rows(settings.batch_size or 1, "--batch_size")
-    folder = output_folder(settings.model_dir, settings.job_dir, cluster.is_chief)
+    folder = output_folder(settings.model_dir, settings.job_dir, cluster)
     _import_keras(cluster.size)
     with join(cluster) as workers:
         return _train(settings, folder, workers, rows, train_data, test_data)

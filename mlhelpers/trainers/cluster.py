@@ -1,15 +1,16 @@
-"""TF_CONFIG: which processes train together, and which of them this one is.
+"""TF_CONFIG: which processes train together, which of them this one is, and of which trial of a study.
 
 The service, and our local engine, tell each replica of a job its place in this environment variable:
 `{"cluster": {"chief": ["host:port"], "worker": […], "ps": […]}, "task": {"type": "worker", "index": 0}}`. Our trainers
-average gradients between chief and workers; parameter servers have no work there. This module only reads and checks;
-`data_parallel.py` connects.
+average gradients between chief and workers; parameter servers have no work there. In a hyperparameter study the task
+has a `trial` too: "1", "2", … This module only reads and checks; `data_parallel.py` connects.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -50,11 +51,13 @@ class Cluster:
         addresses: `host:port` of each of them, the chief first; empty for a process on its own.
         rank: This one's place in `addresses`; 0 for replicas that are not among them.
         role: "chief", "worker", "ps" or "evaluator"; a master is a chief.
+        trial: The trial of a hyperparameter study that it belongs to, such as "3"; empty outside of a study.
     """
 
     addresses: tuple[str, ...] = ()
     rank: int = 0
     role: str = "chief"
+    trial: str = ""
 
     @property
     def size(self) -> int:
@@ -124,10 +127,10 @@ def read_cluster(environ: Mapping[str, str] | None = None) -> Cluster:
         environ: The environment; the process's own where None.
 
     Returns:
-        The cluster; one process on its own where TF_CONFIG is missing or names no cluster.
+        The cluster; one process on its own where TF_CONFIG is missing or names no cluster, as in most trials.
 
     Raises:
-        UsageError: TF_CONFIG is malformed, or its task is not in its cluster.
+        UsageError: TF_CONFIG is malformed, its task is not in its cluster, or its trial cannot name a folder.
     """
     text = (os.environ if environ is None else environ).get("TF_CONFIG", "")
     if not text.strip():
@@ -139,17 +142,19 @@ def read_cluster(environ: Mapping[str, str] | None = None) -> Cluster:
     if not isinstance(config, dict):
         raise UsageError(f"TF_CONFIG is {text[:200]!r}, no JSON object. {_FORM}.")
     jobs = _jobs(config.get("cluster") or {})
-    role, index = _task(config.get("task") or {}, jobs)
+    task = config.get("task") or {}
+    role, index = _task(task, jobs)
+    trial = _trial(task.get("trial"))
     chiefs = jobs.get("chief", ()) + jobs.get("master", ())
     if len(chiefs) > 1:
         raise UsageError(f"TF_CONFIG names {len(chiefs)} chiefs and masters, {', '.join(chiefs)}; a cluster has one.")
     addresses = chiefs + jobs.get("worker", ())
     if role in ("ps", "evaluator"):
-        return Cluster(addresses, 0, role)
+        return Cluster(addresses, 0, role, trial)
     rank = index + len(chiefs) if role == "worker" else 0
     if len(addresses) > 1:
         _check_addresses(addresses)
-    return Cluster(addresses, rank, "worker" if rank else "chief")
+    return Cluster(addresses, rank, "worker" if rank else "chief", trial)
 
 
 def _jobs(cluster: Any) -> dict[str, tuple[str, ...]]:
@@ -181,6 +186,18 @@ def _task(task: Any, jobs: Mapping[str, tuple[str, ...]]) -> tuple[str, int]:
             "Every replica gets the same cluster, and a type and index that stand in it."
         )
     return role, index
+
+
+def _trial(trial: Any) -> str:
+    if trial is None:
+        return ""
+    name = str(trial) if isinstance(trial, int) and not isinstance(trial, bool) else trial
+    if not isinstance(name, str) or not re.fullmatch(r"[\w-]*", name, re.ASCII):
+        raise UsageError(
+            f"TF_CONFIG's task has the trial {trial!r}; it is a number or a name of letters, digits, _ and -, for a "
+            "folder is named after it."
+        )
+    return name
 
 
 def _check_addresses(addresses: tuple[str, ...]) -> None:

@@ -56,6 +56,9 @@ def parse(hyperparameters: type[_T], argv: Sequence[str], module: str) -> _T:
         argv: The words after the program's name.
         module: The trainer's module, for the help page.
 
+    The help page ends with lines that programs read, too: `reports to tuning: rmse, loss`, out of the class attribute
+    `tuning_metrics`, and `tunable: batch_size, nembeds`, the fields marked so.
+
     Returns:
         An instance, all values checked.
 
@@ -68,7 +71,7 @@ def parse(hyperparameters: type[_T], argv: Sequence[str], module: str) -> _T:
         description=(hyperparameters.__doc__ or "").strip().splitlines()[0],
         allow_abbrev=False,
         formatter_class=argparse.RawDescriptionHelpFormatter,
-        epilog=_epilog(module, hyperparameters.__doc__ or ""),
+        epilog=_epilog(module, hyperparameters),
     )
     for spec in fields(hyperparameters):  # type: ignore[arg-type]  # the annotation cannot say "a dataclass"
         _add(parser, spec, typing.get_type_hints(hyperparameters)[spec.name])
@@ -143,11 +146,18 @@ def _help(spec: Field[Any]) -> str:
     return text.replace("%", "%%")
 
 
-def _epilog(module: str, document: str) -> str:
-    """Return what stands below the flags: how they are spelled, and the example of the dataclass' docstring."""
-    example = re.search(r"Example:\s+(.*)", document)
-    text = "Every flag is also taken with dashes."
-    return f"{text}\n\nexample:\n  python -m {module} {example[1]}" if example else text
+def _epilog(module: str, hyperparameters: Any) -> str:
+    """Return what stands below the flags: spelling, what a study can change and read, the docstring's example."""
+    parts = ["Every flag is also taken with dashes."]
+    tuning = {
+        "reports to tuning": getattr(hyperparameters, "tuning_metrics", ()),
+        "tunable": [spec.name for spec in fields(hyperparameters) if spec.metadata["tunable"]],
+    }
+    if lines := [f"{title}: {', '.join(names)}" for title, names in tuning.items() if names]:
+        parts.append("\n".join(lines))
+    if example := re.search(r"Example:\s+(.*)", hyperparameters.__doc__ or ""):
+        parts.append(f"example:\n  python -m {module} {example[1]}")
+    return "\n\n".join(parts)
 
 
 def _check(spec: Field[Any], value: Any) -> None:

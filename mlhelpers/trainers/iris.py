@@ -5,6 +5,9 @@ on the sum of the cross-entropies of a batch. It is exported for one of three ki
 CSV (one line of text) or EXAMPLE (a serialised `tensorflow.Example`); `iris_serving.py` holds these. Taught in
 notebook 05.
 
+There are two files and no third for validation, as in the original: the flowers of `--eval-files` give the curve during
+training and the result at its end, and a hyperparameter study that chooses by them is judged by them, too.
+
 Of several processes (TF_CONFIG) the chief trains alone, and the others end at once: 120 flowers are too few to share.
 """
 
@@ -34,7 +37,7 @@ __all__ = ["Hyperparameters", "build_model", "layer_widths", "train"]
 _MODULE = "mlhelpers.trainers.iris"
 _FILES = "one or more CSV files, paths or gs:// addresses"
 _VERBOSITIES = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
-_REPORT_EVERY = 100  # steps, as the original's estimator did
+_REPORT_EVERY = 100  # steps at most, as the original's estimator did
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,8 @@ class Hyperparameters:
     Example:
         --train-files iris/iris_training.csv --eval-files iris/iris_test.csv --job-dir data/runs/irises
     """
+
+    tuning_metrics = ("accuracy", "average_loss", "loss")
 
     train_files: tuple[str, ...] = flag((), help=f"{_FILES}: the flowers to learn from")
     eval_files: tuple[str, ...] = flag((), help=f"{_FILES}: the flowers to report on")
@@ -110,7 +115,7 @@ def train(hyperparameters: Hyperparameters) -> Path:
         folder,
         validate=evaluate,
         checkpoint_every_s=settings.save_checkpoints_secs,
-        report_every=_REPORT_EVERY,
+        report_every=max(1, min(_REPORT_EVERY, steps // 10)),  # a study needs a curve of a short run, too
     )
     reporter.phase("evaluating")
     result = evaluate()

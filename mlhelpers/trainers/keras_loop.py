@@ -67,7 +67,8 @@ def fit(
     Args:
         task: Model, data, length.
         folder: The run's folder.
-        validate: Measures the model on validation data; called with every checkpoint and at the end.
+        validate: Measures the model on validation data; called with every checkpoint and at the end, also of a run
+            that had ended before: a study reads the last step's metrics.
         checkpoint_every_s: Seconds between checkpoints.
         workers: Who shares each batch; this process on its own if None.
 
@@ -88,6 +89,8 @@ def fit(
     train_step = task.train_step or partial(_train_on_batch, task.model)
     if step:
         reporter.say(f"going on from the checkpoint at step {step}/{task.total_steps}")
+    if step >= task.total_steps and validate is not None and workers.is_chief:
+        reporter.evaluate(step, "validation", validate())
     began = saved_at = time.monotonic()
     sums, count = {"loss": 0.0}, 0
     while step < task.total_steps:

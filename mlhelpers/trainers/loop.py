@@ -81,7 +81,8 @@ def fit(
     Args:
         task: Model, optimizer, data, length.
         folder: The run's folder.
-        validate: Measures the model on validation data; called with every checkpoint and at the end.
+        validate: Measures the model on validation data; called with every checkpoint and at the end, also of a run
+            that had ended before: a study reads the last step's metrics.
         checkpoint_every_s: Seconds between checkpoints.
         report_every: Steps between reports, with a validation each, where the clock would make them too rare for a
             curve; 0 leaves it to the clock.
@@ -104,6 +105,8 @@ def fit(
     reporter = Reporter(folder, task.total_steps, step, seconds_before, cluster=workers.cluster)
     if step:
         reporter.say(f"going on from the checkpoint at step {step}/{task.total_steps}")
+    if step >= task.total_steps and validate is not None and workers.is_chief:
+        reporter.evaluate(step, "validation", validate())
     iterator = iter(task.batches(step))
     run_steps = _compile(tf, train_step(task.model, task.optimizers, task.measure, workers, task.rows))
     chunk, saved_at = 1, time.monotonic()

@@ -41,6 +41,8 @@ class Hyperparameters:
         --data_dir data/runs/mnist --output_dir data/runs/first
     """
 
+    tuning_metrics = ("accuracy", "loss")
+
     data_dir: str = flag(help="folder or gs:// address with train, validation and test.tfrecords")
     output_dir: str = flag("", help="folder for checkpoints, events and export; --job-dir where it is not given")
     job_dir: str = flag("", help="what the service passes to every trainer")
@@ -107,7 +109,7 @@ def train(hyperparameters: Hyperparameters) -> Path:
     settings = resolve(hyperparameters)
     cluster = read_cluster()
     rows = cluster.rows(settings.train_batch_size or 1, "--train_batch_size")
-    folder = output_folder(settings.output_dir, settings.job_dir, cluster.is_chief)
+    folder = output_folder(settings.output_dir, settings.job_dir, cluster)
     with join(cluster) as workers:
         return _train(settings, folder, workers, rows)
 

@@ -14,6 +14,7 @@ from tqdm import tqdm
 
 from mlhelpers.storage import write_aside
 from mlhelpers.trainers.cluster import Cluster
+from mlhelpers.trainers.metric_file import MetricFile
 
 __all__ = ["Reporter"]
 
@@ -26,8 +27,12 @@ class Reporter:
 
     On a terminal a bar moves; elsewhere a line is printed every two seconds. TensorBoard events go to `train/` and
     `eval/` of the output folder, one row per report to `history.csv`, progress to the file that MLHELPERS_PROGRESS_FILE
-    names, and metrics to CLOUD_ML_HP_METRIC_FILE in the form of Google's `cloudml-hypertune`. Of several processes
-    that train together the chief alone does all this; the others print lines and write their progress files.
+    names. Of several processes that train together the chief alone does all this; the others print lines and write
+    their progress files.
+
+    What a hyperparameter study reads goes to the metric file: every validation, so that there is a curve, and nothing
+    else where the run validates at all. Settings chosen by the test rows would make the final comparison worthless; a
+    result on other rows goes there only in a run without validation.
 
     Args:
         folder: The run's output folder.
@@ -58,7 +63,8 @@ class Reporter:
         self._resumed_at = time.monotonic()
         self._last_line = self._last_file = float("-inf")
         self._writers: dict[str, Any] = {}
-        self._hypertune: Any = None
+        self._metric_file = MetricFile(first_step)
+        self._has_validated = False
         rows = _read_history(folder) if self._cluster.is_chief else []
         self._history = [row for row in rows if int(row["step"]) <= first_step]
         terminal = stream.isatty() and self._cluster.is_chief
@@ -86,14 +92,19 @@ class Reporter:
             self._remember(step, metrics)
         self._progress("training", step, metrics, speed, left)
 
-    def evaluate(self, step: int, part: str, metrics: dict[str, float], tune: bool = False) -> None:
-        """Report metrics measured on a part of the data ("validation" or "test")."""
+    def evaluate(self, step: int, part: str, metrics: dict[str, float]) -> None:
+        """Report metrics measured on a part of the data: "validation", or "test" or "eval" at the end.
+
+        Raises:
+            DataError: The metric file of a study cannot be written.
+        """
         text = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         self.say(f"step {step}/{self._total}  {part} {text}")
         self._scalars("eval" if part == "validation" else part, step, metrics)
         self._remember(step, {f"{part}_{name}": value for name, value in metrics.items()})
-        if tune:
-            self._tune(step, metrics)
+        self._has_validated |= part == "validation"
+        if self._cluster.is_chief and (part == "validation" or not self._has_validated):
+            self._metric_file.report(step, metrics)
 
     def phase(self, name: str, metrics: dict[str, float] | None = None) -> None:
         """Tell readers of the progress file what is going on: "evaluating", "exporting", "done"."""
@@ -161,16 +172,6 @@ class Reporter:
         }
         with write_aside(Path(path)) as aside:
             aside.write_text(json.dumps(state), encoding="utf-8")
-
-    def _tune(self, step: int, metrics: dict[str, float]) -> None:
-        if not (os.environ.get("CLOUD_ML_HP_METRIC_FILE") and self._cluster.is_chief):
-            return
-        if self._hypertune is None:
-            import hypertune
-
-            self._hypertune = hypertune.HyperTune()  # it rewrites the file with all that it has been told so far
-        for name, value in metrics.items():
-            self._hypertune.report_hyperparameter_tuning_metric(name, value, step)
 
 
 def _read_history(folder: Path) -> list[dict[str, str]]:

@@ -8,6 +8,8 @@
   start-up. The budget is 0.3 s.
 - `follow`: seconds from the printing of a line to its arrival at the follower. The peer is `tail -f` on the same file
   at the same time. The budget is 0.2 s.
+- `trials`: the table of a study of 5,000 trials, each of 3 parameters and 5 reported values, in a fresh Python with all
+  imports. The peer is Optuna alone, reading the same journal. The budget is 1 s.
 - `memory`: a job prints 1 GB while somebody follows it: the peak memory of follower and supervisor.
 
 Rounds are interleaved; tables show medians, which mean something only beside each other, on a machine that is idle.
@@ -61,8 +63,16 @@ from setuptools import find_packages, setup
 
 setup(name="trainer", version="0.1", packages=find_packages())
 """
-FULL = {"rounds": 20, "jobs": 10_000, "ticks": 200, "megabytes": 1000}
-QUICK = {"rounds": 1, "jobs": 50, "ticks": 5, "megabytes": 3}
+FULL = {"rounds": 20, "jobs": 10_000, "ticks": 200, "megabytes": 1000, "trials": 5000}
+QUICK = {"rounds": 1, "jobs": 50, "ticks": 5, "megabytes": 3, "trials": 20}
+# reads a study in a process of its own, as a notebook that was just opened does
+TABLE = "import sys; from mlhelpers import tuning; assert len(tuning.attach('study').trials) == int(sys.argv[2])"
+JOURNAL = """
+import sys
+from pathlib import Path
+from mlhelpers.tuning.journal import read_study
+assert len(read_study(Path(sys.argv[1]))) == int(sys.argv[2])
+"""
 # follows a job in a process of its own, as a user does, and tells its peak memory
 FOLLOWER = """
 import resource, sys, time
@@ -178,6 +188,56 @@ class Bench:
         beside.close()
         print(f"{self.sizes['jobs']:,} jobs recorded in {time.monotonic() - began:.1f} s", flush=True)
 
+    def trials(self) -> Figures:
+        """Return seconds for opening the table of a large study in a new Python, beside Optuna's own reading."""
+        folder, count = self._record_study(), str(self.sizes["trials"])
+        programs = {"Optuna, its trials": JOURNAL, "study.trials, a table": TABLE}
+        found: Figures = {way: [] for way in programs}
+        for _ in range(self.sizes["rounds"]):
+            for way, program in programs.items():
+                seconds = _seconds_of([sys.executable, "-c", program, str(folder), count])
+                found[way].append({"seconds": seconds})
+        return found
+
+    def _record_study(self) -> Path:
+        """Record a study whose journal holds one trial, written by Optuna, many times; return its folder."""
+        import optuna
+
+        from mlhelpers import tuning
+        from mlhelpers.jobs import JobSpec
+        from mlhelpers.jobs.local.store import Store
+        from mlhelpers.settings import home_folder
+        from mlhelpers.tuning.journal import open_study, suggest
+
+        space = {
+            "rate": tuning.Float(1e-4, 1.0, scale="log"),
+            "units": tuning.Int(8, 512),
+            "act": tuning.Choice(["relu", "tanh"]),
+        }
+        count = self.sizes["trials"]
+        spec = tuning.StudySpec(JobSpec("study", "trainer.task"), space, trials=count, algorithm="random")
+        store = Store(home_folder("jobs"))
+        store.prepare()
+        inputs = {"scaleTier": "BASIC", "pythonModule": "trainer.task", "hyperparameters": spec.hyperparameters()}
+        store.add({"name": "study", "token": "", "labels": {}, "training_input": inputs}, then=lambda: None)
+        store.finish("study", "SUCCEEDED", None, 0)
+        folder = store.folder / "study"
+        folder.mkdir()
+        study = open_study(folder, "minimize", optuna.pruners.NopPruner(), fill=lambda study: None)
+        trial = study.ask()
+        suggest(trial, space)
+        for name in ("start_time", "end_time"):
+            trial.set_user_attr(name, "2026-05-01T12:00:00.000Z")
+        for step in range(5):
+            trial.report(1.0 / (step + 1), step)
+        study.tell(trial, 0.5)
+        journal = folder / "study.journal"
+        head, *lines = journal.read_text().splitlines()
+        one = "\n".join(lines)
+        many = (one.replace('"trial_id":0,', f'"trial_id":{number},') for number in range(count))
+        journal.write_text("\n".join([head, *many]) + "\n")
+        return folder
+
     def follow(self) -> Figures:
         """Return seconds from the printing of each line to its arrival."""
         job = self.submit("ticks", self.sizes["ticks"])
@@ -255,10 +315,10 @@ def table(found: Figures) -> str:
 
 def main() -> int:
     """Measure what the command line asks for."""
-    names = ("start", "list", "follow", "memory")
+    names = ("start", "list", "trials", "follow", "memory")
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("benchmarks", nargs="*", metavar="BENCHMARK", help=f"of {', '.join(names)}; all if none")
-    parser.add_argument("--rounds", type=int, help=f"of start and list; {FULL['rounds']} if not given")
+    parser.add_argument("--rounds", type=int, help=f"of start, list and trials; {FULL['rounds']} if not given")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round")
     root = HERE.parent.parent / "data" / "runs" / "benchmarks"
     parser.add_argument("--folder", type=Path, default=root, help="where the figures go")

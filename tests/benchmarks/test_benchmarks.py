@@ -38,7 +38,29 @@ def test_a_short_sample_of_the_local_engine_gives_figures(repository: Path, tmp_
     assert done.returncode == 0, done.stdout + done.stderr
     (path,) = tmp_path.glob("local-jobs-*.json")
     figures = json.loads(path.read_text())["figures"]
-    assert set(figures) == {"start", "list", "follow", "memory"}
+    assert set(figures) == {"start", "list", "trials", "follow", "memory"}
     assert all(row["seconds"] > 0 for way in figures["start"].values() for row in way)
     assert figures["memory"]["supervisor"][0]["peak_mb"] > 1
     assert len(figures["follow"]["job.follow()"]) == len(figures["follow"]["tail -f"]) == 5
+
+
+def test_a_short_sample_of_the_search_gives_figures_and_tells_of_a_missing_pytorch(
+    repository: Path, tmp_path: Path
+) -> None:
+    script = repository / "tests" / "benchmarks" / "search.py"
+    words = ["branin", "categorical", "noisy-hartmann-3", "--quick", "--folder", str(tmp_path)]
+    nowhere = {"PIP_CONFIG_FILE": os.devnull, "PIP_NO_INDEX": "1", "PIP_FIND_LINKS": "", "PIP_EXTRA_INDEX_URL": ""}
+
+    done = subprocess.run(
+        [sys.executable, str(script), *words], capture_output=True, text=True, env=os.environ | nowhere, timeout=120
+    )
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "!! NO PYTORCH, GPSampler is not measured. ERROR: No matching distribution" in done.stdout
+    (path,) = tmp_path.glob("search-*.json")
+    figures = json.loads(path.read_text())["figures"]
+    assert set(figures) == {"branin", "categorical", "noisy-hartmann-3"}
+    for rows in figures.values():
+        assert rows["gp"] == []
+        assert all(rows[sampler][0]["regret"] >= 0 for sampler in ("ours", "tpe", "random"))
+        assert rows["ours"][0]["regret"] != rows["random"][0]["regret"]

@@ -122,3 +122,15 @@ def test_tensorboard_opens_on_the_jobs_folder(reported: jobs.Job) -> None:
 
     assert board.address.startswith("http://127.0.0.1:")
     assert board.height == 400
+
+
+def test_a_trial_has_the_curves_of_its_own_folder_where_all_trials_name_the_same(
+    reported: jobs.Job, tmp_path: Path
+) -> None:
+    runs = tmp_path / "project" / "runs" / "first"
+    (runs / "2").mkdir()
+    (runs / "train").rename(runs / "2" / "train")  # what is left belongs to another trial
+
+    curves = read_curves(reported.describe() | {"jobId": "study.2"})
+
+    assert list(curves["loss"]) == ["training"]

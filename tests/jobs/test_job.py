@@ -67,7 +67,7 @@ def test_following_tells_what_the_engine_did_too(submit: Submit) -> None:
     told = [(entry.task, entry.message) for entry in job.follow()]
 
     assert told == [
-        ("service", "running master-replica-0"),
+        ("service", "starting master-replica-0"),
         (_FIRST, "one"),
         ("service", "the job is over: SUCCEEDED"),
     ]

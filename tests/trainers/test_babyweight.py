@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -13,7 +14,7 @@ import pytest
 from mlhelpers import datasets, serving
 from mlhelpers.datasets.babyweight import VOCABULARY
 from mlhelpers.errors import DataError, PredictionError, UsageError
-from mlhelpers.trainers import reporting
+from mlhelpers.trainers import babyweight, reporting
 from mlhelpers.trainers.babyweight import Hyperparameters, count_steps, train
 
 MODULE = "mlhelpers.trainers.babyweight"
@@ -130,6 +131,39 @@ def test_a_key_may_be_left_out_and_a_word_of_no_vocabulary_is_refused(export: Pa
     assert answer["key"] == "nokey"
 
 
+def tuned(path: Path) -> list[tuple[int, float]]:
+    """Return (step, rmse) of each such line of a metric file."""
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    return [(int(line["global_step"]), float(line["rmse"])) for line in lines if "rmse" in line]
+
+
+def test_a_study_is_told_the_validation_alone(bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / "metrics"))
+    shutil.copytree(bucket, tmp_path / "bucket")
+    write_births(tmp_path / "bucket" / "babyweight" / "preproc", "validation", 1, 300)
+
+    train(settings(tmp_path / "bucket", tmp_path / "run", batch_size=50))
+
+    with (tmp_path / "run" / "history.csv").open(newline="") as stream:
+        rows = list(csv.DictReader(stream))
+    told = tuned(tmp_path / "metrics")
+    assert dict(told) == {int(row["step"]): pytest.approx(float(row["validation_rmse"]), rel=1e-5) for row in rows}
+    assert len(told) == len(rows) == 20
+    assert told[-1][1] != pytest.approx(float(rows[-1]["eval_rmse"]), rel=1e-4)
+
+
+def test_without_validation_shards_a_study_ends_with_the_final_result(
+    bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / "metrics"))
+    monkeypatch.setattr(babyweight, "_EVAL_BATCH_SIZE", 100)
+
+    train(settings(bucket, tmp_path / "run", batch_size=100, eval_steps=2))  # of six batches
+
+    result = json.loads((tmp_path / "run" / "metrics.json").read_text())["rmse"]
+    assert tuned(tmp_path / "metrics")[-1] == (10, pytest.approx(result, rel=1e-6))
+
+
 def test_the_pattern_chooses_shards(bucket: Path, tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="--batch_size is 4000, but there are only 2400 rows"):
         train(settings(bucket, tmp_path, batch_size=4000))
@@ -181,6 +215,7 @@ def test_a_run_broken_off_goes_on_with_both_optimizers_and_ends_where_an_undistu
     bucket: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     options = {"train_examples": 60, "batch_size": 300, "save_checkpoints_secs": 0}
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / "metrics"))
 
     def stop(_: Any, step: int, *__: Any, **___: Any) -> None:
         if step > 150:
@@ -194,6 +229,9 @@ def test_a_run_broken_off_goes_on_with_both_optimizers_and_ends_where_an_undistu
     assert not (tmp_path / "broken" / "metrics.json").exists()
 
     train(settings(bucket, tmp_path / "broken", **options))
+    steps = [step for step, _ in tuned(tmp_path / "metrics")]
+    assert sorted(set(steps)) == steps  # the curve of both attempts
+    assert steps[0] < 100 < steps[-1] == 200
     train(settings(bucket, tmp_path / "whole", **options))
 
     ends = [json.loads((tmp_path / name / "metrics.json").read_text())["rmse"] for name in ("whole", "broken")]

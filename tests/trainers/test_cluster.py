@@ -18,11 +18,29 @@ def read(cluster: Any, task: Any) -> Cluster:
 
 
 @pytest.mark.parametrize(
-    "text", ["", " ", "{}", '{"cluster": {}, "task": {}}', '{"cluster": {}, "task": {"trial": "1"}}']
+    "text", ["", " ", "{}", '{"cluster": {}, "task": {}}', '{"cluster": {}, "task": {"trial": ""}}']
 )
 def test_without_a_cluster_a_process_is_on_its_own(text: str) -> None:
     assert read_cluster({"TF_CONFIG": text}) == read_cluster({}) == Cluster()
     assert (Cluster().size, Cluster().is_chief, Cluster().label, Cluster().rows(7, "--n")) == (1, True, "", None)
+
+
+@pytest.mark.parametrize(
+    ("task", "trial"), [({"trial": "3"}, "3"), ({"trial": 12}, "12"), ({"trial": "tuned_2-a"}, "tuned_2-a")]
+)
+def test_a_trial_of_one_replica_has_no_cluster_but_its_number(task: Any, trial: str) -> None:
+    assert read({}, task) == read_cluster({"TF_CONFIG": json.dumps({"task": task})}) == Cluster(trial=trial)
+
+
+@pytest.mark.parametrize("role", ["chief", "worker", "ps"])
+def test_every_replica_of_a_trial_knows_it(role: str) -> None:
+    assert read(TWO | {"ps": ["p:1"]}, {"type": role, "index": 0, "trial": "7", "cloud": "x"}).trial == "7"
+
+
+@pytest.mark.parametrize("trial", ["../other", "a/b", "a b", 1.5, True, ["1"], -1.0])
+def test_a_trial_that_cannot_name_a_folder_is_refused(trial: Any) -> None:
+    with pytest.raises(UsageError, match="TF_CONFIG's task has the trial"):
+        read({}, {"trial": trial})
 
 
 @pytest.mark.parametrize("chief", ["chief", "master"])

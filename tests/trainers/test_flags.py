@@ -19,12 +19,14 @@ class Toy:
         --data_dir toys
     """
 
+    tuning_metrics = ("rmse", "loss")
+
     data_dir: str = flag(help="where the data are")
     learning_rate: float | None = flag(None, help="step size", minimum=1e-9, maximum=10, tunable=True)
     kind: str = flag("plain", help="which toy", choices=("plain", "fancy"))
     shuffle: bool | None = flag(None, help="new order each epoch")
     steps: int = flag(10, help="how many, 100 % of them", minimum=1)
-    sizes: tuple[int, ...] = flag((128, 32, 4), help="hidden units, layer by layer", minimum=1)
+    sizes: tuple[int, ...] = flag((128, 32, 4), help="hidden units, layer by layer", minimum=1, tunable=True)
     files: tuple[str, ...] | None = flag(None, help="files to read")
 
 
@@ -127,3 +129,25 @@ def test_help_ends_with_the_example_of_the_docstring(capsys: pytest.CaptureFixtu
         toy("--help")
 
     assert capsys.readouterr().out.endswith("example:\n  python -m toys.toy --data_dir toys\n")
+
+
+def test_help_says_in_lines_of_their_own_what_a_study_reads_and_changes(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        toy("--help")
+
+    lines = capsys.readouterr().out.splitlines()
+    assert "reports to tuning: rmse, loss" in lines
+    assert "tunable: learning_rate, sizes" in lines
+
+
+def test_help_of_what_nobody_tunes_has_no_such_lines(capsys: pytest.CaptureFixture[str]) -> None:
+    @dataclass(frozen=True)
+    class Plain:
+        """Train something."""
+
+        steps: int = flag(1, help="how many")
+
+    with pytest.raises(SystemExit):
+        parse(Plain, ["--help"], "plain")
+
+    assert "tun" not in capsys.readouterr().out

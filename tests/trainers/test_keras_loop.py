@@ -88,6 +88,16 @@ def test_a_loss_that_is_no_number_stops_the_run(tmp_path: Path) -> None:
         fit(KerasTask(model(), broken, 2), tmp_path)
 
 
+def test_a_run_that_had_ended_is_validated_again_for_whoever_reads_its_last_step(tmp_path: Path) -> None:
+    fit(KerasTask(model(), batch, 1), tmp_path, validate=lambda: {"accuracy": 0.5}).close()
+    reporter = fit(KerasTask(model(), batch, 1), tmp_path, validate=lambda: {"accuracy": 0.75})
+    reporter.save_history()
+
+    with (tmp_path / "history.csv").open(newline="") as stream:
+        assert [(row["step"], row["validation_accuracy"]) for row in csv.DictReader(stream)] == [("1", "0.75")]
+    reporter.close()
+
+
 def test_validation_is_reported_with_each_checkpoint(tmp_path: Path) -> None:
     fit(KerasTask(model(), batch, 1), tmp_path, validate=lambda: {"accuracy": 0.5}).close()
 

@@ -110,15 +110,21 @@ def test_a_run_killed_at_any_moment_goes_on_and_ends_where_an_undisturbed_one_en
 
 
 def test_a_finished_run_started_again_trains_no_step_more(
-    small_mnist: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    small_mnist: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     train(settings(small_mnist, tmp_path / "run"))
     first = json.loads((tmp_path / "run" / "metrics.json").read_text())
-    capsys.readouterr()
+    monkeypatch.setenv("CLOUD_ML_HP_METRIC_FILE", str(tmp_path / "metrics"))
 
     train(settings(small_mnist, tmp_path / "run"))
 
     assert first == json.loads((tmp_path / "run" / "metrics.json").read_text())
+    with (tmp_path / "run" / "history.csv").open(newline="") as stream:
+        last = list(csv.DictReader(stream))[-1]
+    told = [json.loads(line) for line in (tmp_path / "metrics").read_text().splitlines()]
+    assert [line["global_step"] for line in told] == [last["step"]] * 2
+    assert float(told[-1]["loss"]) == pytest.approx(float(last["validation_loss"]), rel=1e-5)
+    assert float(told[-1]["loss"]) != pytest.approx(float(last["test_loss"]), rel=1e-4)
 
 
 def test_a_folder_with_a_run_of_other_settings_is_refused(small_mnist: Path, tmp_path: Path) -> None:

@@ -12,6 +12,8 @@ from mlhelpers.cli.output import echo_box, echo_resource, format_option
 
 __all__ = ["describe"]
 
+_VALUES = 8  # of a list of values, as many are shown
+
 
 @click.command()
 @job_argument
@@ -46,15 +48,21 @@ def _summarize(resource: Mapping[str, Any]) -> None:
     echo_box("Job Overview", [_overview(resource)])
     if resource.get("errorMessage"):
         click.echo(f"Error: {resource['errorMessage']}")
-    given = resource.get("trainingInput", {})
-    rows = [{"field": name, "value": _shown(value)} for name, value in given.items()]
+    given = dict(resource.get("trainingInput", {}))
+    study = dict(given.pop("hyperparameters", {}))
+    params = study.pop("params", [])
+    rows = [{"field": name, "value": _shown(value)} for name, value in {**given, **study}.items()]
     echo_box("Training Input Summary", rows)
+    if params:
+        echo_box("Tuned Parameters", [_parameter(one) for one in params])
     output = resource.get("trainingOutput", {})
     summary = {"trials": output.get("completedTrialCount", "-"), "ml_units": output.get("consumedMLUnits", "-")}
     local = resource.get("localOutput")
     if local is not None:
         summary["retries"] = local["retries"]
     echo_box("Training Output Summary", [summary])
+    if output.get("trials"):
+        echo_box("Training Output Trials", [_trial(one) for one in output["trials"]])
     if local is not None and local["replicas"]:
         echo_box("Replicas", [_replica(one) for one in local["replicas"]])
 
@@ -73,6 +81,41 @@ def _replica(replica: Mapping[str, Any]) -> dict[str, Any]:
         "exit_code": replica.get("exitCode", ""),
         "restarts": replica.get("restarts", 0),
         "steps": steps,
+    }
+
+
+def _trial(trial: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a trial's row as the service's own tool printed it, with its state, and the error of one that failed."""
+    metric = trial.get("finalMetric", {})
+    state = "STOPPED_EARLY" if trial.get("isTrialStoppedEarly") else trial["state"]
+    if trial.get("errorMessage"):
+        state += f": {trial['errorMessage'].splitlines()[0]}"
+    objective = metric.get("objectiveValue")
+    return {
+        "trial": trial["trialId"],
+        "objective_value": "" if objective is None else f"{objective:.6g}",
+        "step": metric.get("trainingStep", ""),
+        "hyperparameters": ", ".join(f"{name}={value}" for name, value in trial["hyperparameters"].items()),
+        "state": state,
+    }
+
+
+def _parameter(param: Mapping[str, Any]) -> dict[str, str]:
+    """Return what a study may change of one parameter, in the words of the config file."""
+    values = param.get("categoricalValues") or param.get("discreteValues")
+    if values is None:
+        known = f"{param['minValue']:g} to {param['maxValue']:g}"
+    elif len(values) <= _VALUES:
+        known = ", ".join(map(str, values))
+    else:
+        known = f"{', '.join(map(str, values[: _VALUES - 2]))}, … {values[-1]} ({len(values):,} values)"
+    conditions = (f"{name} is {' or '.join(map(str, allowed))}" for name, allowed in param.get("when", {}).items())
+    return {
+        "parameter": param["parameterName"],
+        "type": param["type"],
+        "values": known,
+        "scale": param.get("scaleType", ""),
+        "condition": ", ".join(conditions),
     }
 
 

@@ -19,7 +19,7 @@ from mlhelpers.cli.trainer_command import TrainerCommand
 from mlhelpers.errors import JobError, UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from mlhelpers.jobs import JobSpec
+    from mlhelpers.jobs import JobSpec, Plan
 
 __all__ = ["submit"]
 
@@ -163,25 +163,27 @@ def training(
           --data_dir data/runs/mnist --output_dir data/runs/first --train_steps 200
       mlhelpers jobs submit training second --module-name trainer.task --package-path trainer \\
           --job-dir gs://my-bucket/second --config config.yaml --scale-tier standard-1
+
+    With hyperparameters in the config file the job is a study of many trials; see them with
+    `mlhelpers jobs describe JOB --summarize`.
     """
     from mlhelpers import jobs as room
 
     if is_async and stream_logs:
         raise UsageError("--async returns at once and --stream-logs waits for the end: give one of the two.")
     spec = _spec(job, config, user_args, given)
-    place = room.backend(backend)
-    plan = place.plan(spec)
+    plan, submit_plan = _planned(spec, backend)
     if dry_run:
         echo_resource(dict(plan.request), output_format)
         return
-    place.submit(plan)
-    submitted = room.Job(job, place)
+    notes = submit_plan()
+    submitted = room.Job(job, room.backend(backend))
     click.echo(f"Job [{job}] submitted successfully. What you can do now:", err=True)
     for what, command in submitted.hints().items():
         click.echo(f"  {what:<9} {command}", err=True)
     if local := plan.request.get("local"):
         click.echo(_what_runs_instead(spec) + local["note"], err=True)
-        for note in local["notes"]:
+        for note in [*local["notes"], *notes]:
             click.echo(note, err=True)
     if stream_logs:
         # the format of this answer is YAML where none is asked for, that of a log is the columns
@@ -191,6 +193,25 @@ def training(
             raise JobError(f"The job {job!r} was cancelled.")
     else:
         echo_resource({"jobId": job, "state": str(room.JobState.QUEUED)}, output_format)
+
+
+def _planned(spec: JobSpec, backend: str | None) -> tuple[Plan, Callable[[], list[str]]]:
+    """Return the plan of a job, or of the study that its hyperparameters make it; and what submits it."""
+    from mlhelpers import jobs as room
+
+    if "hyperparameters" in spec.cloud:
+        from mlhelpers import tuning
+
+        place = tuning.place(backend)
+        plan = place.plan(tuning.study_of(spec))
+        return plan, lambda: list(place.submit(plan))
+    plan = room.plan(spec, backend)
+
+    def submit_job() -> list[str]:
+        room.backend(backend).submit(plan)
+        return []
+
+    return plan, submit_job
 
 
 def _spec(job: str, config: str | None, user_args: tuple[str, ...], given: dict[str, Any]) -> JobSpec:

@@ -11,10 +11,13 @@ from collections.abc import Mapping, Sequence
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from mlhelpers.jobs.spec import SCALE_TIERS, JobSpec
+from mlhelpers.jobs.machines import SCALE_TIERS
 from mlhelpers.settings import cores
+
+if TYPE_CHECKING:
+    from mlhelpers.jobs.spec import JobSpec
 
 __all__ = ["Cluster", "Machine", "Task", "cluster_of", "free_addresses", "replica_environment", "this_machine"]
 
@@ -151,7 +154,11 @@ def free_addresses(counts: Mapping[str, int], start_port: int | None = None) -> 
 
 
 def replica_environment(
-    task: Task, addresses: Mapping[str, Sequence[str]], job: Mapping[str, Any], cluster: Mapping[str, Any]
+    task: Task,
+    addresses: Mapping[str, Sequence[str]],
+    job: Mapping[str, Any],
+    cluster: Mapping[str, Any],
+    trial: int | None = None,
 ) -> dict[str, str]:
     """Return the variables by which one replica knows its place.
 
@@ -163,19 +170,21 @@ def replica_environment(
         addresses: Role -> addresses ("host:port") of all replicas.
         job: The Job resource's training input, with "job_name".
         cluster: "threads" and "gpus" of the `Cluster`.
+        trial: The number of the trial that the job is in a study.
     """
     import json
 
     is_alone = sum(len(listed) for listed in addresses.values()) == 1
+    number = {} if trial is None else {"trial": str(trial)}
     config = {
         "cluster": {} if is_alone else {role: listed for role, listed in addresses.items() if role != "evaluator"},
-        "task": {} if is_alone else {"type": task.role, "index": task.index},
+        "task": number | ({} if is_alone else {"type": task.role, "index": task.index}),
         "job": job,
         "environment": "cloud",
     }
     spec = config | {
         "cluster": {_ROLES[role][1]: listed for role, listed in addresses.items()},
-        "task": {"type": _ROLES[task.role][1], "index": task.index},
+        "task": {"type": _ROLES[task.role][1], "index": task.index, **number},
     }
     values = {"TF_CONFIG": json.dumps(config), "CLUSTER_SPEC": json.dumps(spec)}
     if cluster["threads"]:

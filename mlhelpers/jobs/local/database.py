@@ -24,7 +24,7 @@ from mlhelpers.storage import write_aside
 __all__ = ["Database"]
 
 _SPARE_BYTES = 1 << 20
-_VERSION = 2  # of the schema; counted up whenever that changes
+_VERSION = 3  # of the schema; counted up whenever that changes
 
 
 class Database:

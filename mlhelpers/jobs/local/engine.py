@@ -15,6 +15,9 @@
 | package/, package-1/, … | the copies of them that run |
 | supervisor.log | what the job's supervisor printed: nothing, unless it broke |
 | metrics/TASK/ | the metric file that tuning reads |
+| training_output.json | of a study: what its controller has to say of the trials |
+
+A study is a job whose trainer is its controller; its trials are jobs called STUDY.NUMBER, which end with it.
 
 Nobody has to tell a reader that a supervisor was killed: its lock is free, and the first reader who sees that stops
 what is left of the job and records its end.
@@ -22,12 +25,11 @@ what is left of the job and records its end.
 
 from __future__ import annotations
 
-import json
 import os
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -35,6 +37,7 @@ from typing import Any
 from mlhelpers.errors import JobError, unknown_name
 from mlhelpers.jobs.base import Backend, JobState, LogEntry, Plan
 from mlhelpers.jobs.lines import LONGEST_LINE, severity, shown
+from mlhelpers.jobs.local.description import description, progress, short
 from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
 from mlhelpers.jobs.local.launch import fill_folder, local_plan, make_job_dir
 from mlhelpers.jobs.local.logs import PIECE, Times, log_path, read_piece, tasks_of
@@ -71,29 +74,37 @@ class LocalBackend(Backend):
         """
         return local_plan(spec, self._folder / spec.name)
 
-    def submit(self, plan: Plan) -> None:
+    def submit(self, plan: Plan, verify: Callable[[Path], None] | None = None) -> None:
         """Make the job's folder and row, then start its supervisor.
+
+        Args:
+            plan: The job's plan.
+            verify: Called with the folder, its packages in it, before the job is there; what it raises ends it.
 
         Raises:
             UsageError: The job dir cannot be written.
             DataError: The store's folder cannot be written, or has no room.
             JobError: The name is taken, the job's folder cannot be written, or the supervisor did not start.
         """
-        name = plan.spec.name
+        name, local = str(plan.request["jobId"]), plan.request["local"]
         if self._store.job(name) is not None:
             raise JobError(self._store.taken(name))
-        if plan.spec.job_dir is not None:
-            make_job_dir(str(plan.spec.job_dir))
+        if job_dir := plan.request["trainingInput"].get("jobDir"):
+            make_job_dir(str(job_dir))
         token = secrets.token_hex(16)
         try:
             self._store.prepare()
             with self._new_folder(plan, token) as aside:
+                if verify is not None:
+                    verify(aside)
                 row = {
                     "name": name,
                     "token": token,
-                    "labels": dict(plan.spec.labels),
+                    "labels": plan.request["labels"],
                     "training_input": plan.request["trainingInput"],
-                    "nested": TOKEN_VARIABLE in os.environ,
+                    "nested": local.get("nested", TOKEN_VARIABLE in os.environ),
+                    "study": plan.spec.name if local.get("trial") else None,
+                    "trial": local.get("trial"),
                 }
                 self._store.add(row, then=lambda: self._put_in_place(aside, name))
             self._sweep()
@@ -134,22 +145,26 @@ class LocalBackend(Backend):
     def entries(
         self, name: str, cursor: Mapping[str, int], task: str | None = None
     ) -> tuple[list[LogEntry], Mapping[str, int]]:
-        """Return the next lines of all tasks or of one, by time, and the cursor after them.
+        """Return the next lines of all tasks or of one, by time, and the cursor after them; a study's with its trials'.
 
         Raises:
             UsageError: There is no such task.
             JobError: There is no such job, or its log cannot be read.
         """
         is_over = self._row(name)["state"] in FINAL  # asked before reading, so that the last lines are not missed
-        tasks = self.tasks(name) if task is None else [self._task(name, task)]
+        asked = None if task is None else self._task(name, task)
+        logs = [(name, "", is_over)]
+        logs += [(row["name"], str(row["trial"]), row["state"] in FINAL) for row in self._store.trials(name)]
         found: list[LogEntry] = []
         after = dict(cursor)
-        for one in tasks:
-            try:
-                lines, after[one] = _lines(log_path(self._folder / name, one), after.get(one, 0), is_over)
-            except OSError as error:
-                raise JobError(f"The log of the job {name!r} cannot be read: {error.strerror or error}.") from error
-            found += [LogEntry(moment, severity(line), one, line) for moment, line in lines]
+        for job, trial, ended in logs:
+            for one in [each for each in tasks_of(self._folder / job) if asked in (None, each)]:
+                key = f"{trial}/{one}" if trial else one
+                try:
+                    lines, after[key] = _lines(log_path(self._folder / job, one), after.get(key, 0), ended)
+                except OSError as error:
+                    raise JobError(f"The log of the job {job!r} cannot be read: {error.strerror or error}.") from error
+                found += [LogEntry(moment, severity(line), one, line, trial) for moment, line in lines]
         return sorted(found, key=lambda entry: entry.time), after
 
     def cancel(self, name: str) -> None:
@@ -176,26 +191,15 @@ class LocalBackend(Backend):
         """Return short rows, newest first."""
         found = {row["name"]: true_row(self._store, row) for row in self._store.busy()}
         self._move_queue()
-        return [_short(found.get(row["name"], row)) for row in self._store.jobs(limit)]
+        return [short(found.get(row["name"], row)) for row in self._store.jobs(limit)]
 
     def describe(self, name: str) -> dict[str, Any]:
         """Return the job as the service's Job resource, with what is known of it here under localOutput."""
-        row = self._row(name)
-        resource = _short(row) | {"trainingInput": json.loads(row["training_input"])}
-        if row["error_message"]:
-            resource["errorMessage"] = row["error_message"]
-        folder = self._folder / name
-        resource["localOutput"] = {
-            "folder": str(folder),
-            "workingFolder": _text(folder / "working_folder"),
-            "retries": row["retries"],
-            "replicas": [_replica(folder, replica) for replica in self._store.replicas(name)],
-        }
-        return resource
+        return description(self._store, self._row(name))
 
     def progress(self, name: str) -> dict[str, Any]:
         """Return what the first replica last reported, with "restarts" (of all replicas) and "retries" if any."""
-        found = _progress(self._folder / name, FIRST)
+        found = progress(self._folder / name, FIRST)
         row = self._store.job(name) or self._row(name)
         troubles = {"restarts": sum(replica["restarts"] for replica in self._store.replicas(name))}
         troubles["retries"] = row["retries"]
@@ -229,7 +233,7 @@ class LocalBackend(Backend):
     @contextmanager
     def _new_folder(self, plan: Plan, token: str) -> Iterator[Path]:
         """Make a job's folder aside; what is still aside afterwards is removed."""
-        aside = self._folder / f".{plan.spec.name[:100]}.{token[:8]}.part"
+        aside = self._folder / f".{plan.request['jobId'][:100]}.{token[:8]}.part"
         aside.mkdir(mode=0o700)
         try:
             fill_folder(aside, plan, token)
@@ -248,47 +252,6 @@ class LocalBackend(Backend):
         # without a row it is what a submission left that was killed half-way
         shutil.rmtree(self._folder / name, ignore_errors=True)
         aside.rename(self._folder / name)
-
-
-def _short(row: Mapping[str, Any]) -> dict[str, Any]:
-    values = {
-        "jobId": row["name"],
-        "state": row["state"],
-        "createTime": row["create_time"],
-        "startTime": row["start_time"],
-        "endTime": row["end_time"],
-        "labels": json.loads(row["labels"]) if row["labels"] != "{}" else {},
-    }
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _replica(folder: Path, row: Mapping[str, Any]) -> dict[str, Any]:
-    values = {
-        "task": row["task"],
-        "pid": int(row["process"].split("/")[-2]),
-        "startTime": row["start_time"],
-        "endTime": row["end_time"],
-        "exitCode": row["exit_code"],
-        "restarts": row["restarts"],
-        "log": str(log_path(folder, row["task"])),
-        "progress": _progress(folder, row["task"]) or None,
-    }
-    return {name: value for name, value in values.items() if value is not None}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text()
-    except OSError:  # the folder was removed
-        return ""
-
-
-def _progress(folder: Path, task: str) -> dict[str, Any]:
-    try:
-        found = json.loads((folder / "progress" / f"{task}.json").read_bytes())
-    except (OSError, ValueError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _lines(path: Path, start: int, is_over: bool) -> tuple[list[tuple[str, str]], int]:

@@ -25,7 +25,7 @@ from mlhelpers.jobs.packaging.bundle import check_code, write_code
 from mlhelpers.jobs.spec import MAX_RUNNING_S, JobSpec
 from mlhelpers.settings import current
 
-__all__ = ["fill_folder", "local_plan", "make_job_dir"]
+__all__ = ["fill_folder", "local_plan", "make_job_dir", "own_files"]
 
 
 def local_plan(spec: JobSpec, folder: Path) -> Plan:
@@ -36,13 +36,12 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
         folder: The folder that the job will have.
 
     Raises:
-        UsageError: The package or the module is not there, the package cannot be built, or the job is to
-            be tuned.
+        UsageError: The package or the module is not there, the package cannot be built, or the job is to be tuned.
     """
     if "hyperparameters" in spec.cloud:
         raise UsageError(
-            "The job has hyperparameters to tune, and tuning is not available on this machine yet. Take the field "
-            "hyperparameters out of the config file to train once."
+            "The job has hyperparameters to tune: it is a study of many trials. Submit it with  mlhelpers jobs submit "
+            "training --config FILE  or with tuning.submit(tuning.study_of(spec)); without the field it trains once."
         )
     cluster = cluster_of(spec, this_machine())
     code = check_code(spec)
@@ -59,7 +58,7 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
         "note": cluster.note,
         "notes": list(code.notes),
         "cluster": {"counts": dict(cluster.counts), "threads": cluster.threads, "gpus": list(cluster.gpus)},
-        "replicas": {task.name: _own_files(folder, task.name) for task in cluster.tasks},
+        "replicas": {task.name: own_files(folder, task.name) for task in cluster.tasks},
         "command": command,
         "cwd": str(code.cwd),
         "environment": environment,
@@ -70,7 +69,7 @@ def local_plan(spec: JobSpec, folder: Path) -> Plan:
     return Plan("local", spec, request)
 
 
-def _own_files(folder: Path, task: str) -> dict[str, str]:
+def own_files(folder: Path, task: str) -> dict[str, str]:
     """Return the variables that name the files which one replica writes for its readers."""
     return {
         "CLOUD_ML_HP_METRIC_FILE": str(folder / "metrics" / task / "output.metrics"),
@@ -129,7 +128,9 @@ def fill_folder(folder: Path, plan: Plan, token: str) -> None:
         "inherited": base_environment() | {"PYTHONPATH": python_path(), TOKEN_VARIABLE: token},
         "replicas": local["replicas"],
         "cluster": local["cluster"],
-        "job": {"job_name": spec.name, **plan.request["trainingInput"]},
+        "job": {"job_name": spec.name, **plan.request["trainingInput"]},  # a trial's is its study's
+        "trial": local.get("trial"),
+        "study": local.get("study"),
         "token": token,
         "grace_s": spec.grace_s,
         "max_running_s": spec.max_running_s or MAX_RUNNING_S,

@@ -38,8 +38,11 @@ CREATE TABLE jobs (
     supervisor TEXT,
     retries INTEGER NOT NULL DEFAULT 0,
     nested INTEGER NOT NULL DEFAULT 0,
+    study TEXT REFERENCES jobs(name),
+    trial INTEGER,
     error_message TEXT
 );
+CREATE INDEX jobs_trials ON jobs(study) WHERE study IS NOT NULL;
 CREATE INDEX jobs_open ON jobs(state) WHERE state NOT IN ('SUCCEEDED', 'FAILED', 'CANCELLED');
 CREATE TABLE replicas (
     job TEXT NOT NULL REFERENCES jobs(name),
@@ -88,18 +91,27 @@ class Store:
 
         Args:
             row: name, token, as plain data labels and training_input, and "nested" where a job submitted it: that one
-                takes no place in the queue, for the job that waits for it has one already.
+                takes no place in the queue, for the job that waits for it has one already. "study" and "trial" where
+                it is a trial of another job.
             then: Called before the transaction is closed; when it raises, the job is not added.
 
         Raises:
             JobError: The name is taken.
         """
-        insert = "INSERT INTO jobs (name, create_time, labels, training_input, token, nested) VALUES (?, ?, ?, ?, ?, ?)"
-        plain = (json.dumps(row["labels"]), json.dumps(row["training_input"]))
-        values = (row["name"], now(), *plain, row["token"], bool(row.get("nested")))
+        values = {
+            "name": row["name"],
+            "create_time": now(),
+            "labels": json.dumps(row["labels"]),
+            "training_input": json.dumps(row["training_input"]),
+            "token": row["token"],
+            "nested": bool(row.get("nested")),
+            "study": row.get("study"),
+            "trial": row.get("trial"),
+        }
+        insert = f"INSERT INTO jobs ({', '.join(values)}) VALUES ({', '.join('?' * len(values))})"  # noqa: S608
         with self._database.writing() as database:
             try:
-                database.execute(insert, values)
+                database.execute(insert, tuple(values.values()))
             except sqlite3.IntegrityError as error:
                 raise JobError(self.taken(row["name"])) from error
             then()
@@ -130,10 +142,15 @@ class Store:
         return self._database.rows("SELECT * FROM replicas WHERE job = ? ORDER BY task", (name,))
 
     def jobs(self, limit: int | None = None) -> list[dict[str, Any]]:
-        """Return the short columns of the jobs, newest first."""
+        """Return the short columns of the jobs, newest first, without the trials of studies."""
         columns = "name, state, create_time, start_time, end_time, labels"
-        query = f"SELECT {columns} FROM jobs ORDER BY position DESC LIMIT ?"  # noqa: S608
+        query = f"SELECT {columns} FROM jobs WHERE study IS NULL ORDER BY position DESC LIMIT ?"  # noqa: S608
         return self._database.rows(query, (-1 if limit is None else limit,))
+
+    def trials(self, study: str) -> list[dict[str, Any]]:
+        """Return the short columns of a study's trials, "trial" and "error_message" among them, in their order."""
+        columns = "name, trial, state, start_time, end_time, error_message"
+        return self._database.rows(f"SELECT {columns} FROM jobs WHERE study = ? ORDER BY trial", (study,))  # noqa: S608
 
     def busy(self) -> list[dict[str, Any]]:
         """Return the rows of the jobs that have a place, in the order of their submission."""
@@ -214,6 +231,8 @@ class Store:
     ) -> bool:
         """Record the end of a job and of its replicas; nothing happens where an end is recorded already.
 
+        The trials of a study are cancelled in the same transaction: none goes on without it.
+
         Args:
             name: The job.
             state: The final state.
@@ -228,12 +247,16 @@ class Store:
         ended = f"UPDATE jobs SET state = ?, end_time = ?, error_message = ? WHERE name = ? AND state NOT IN {FINAL}"  # noqa: S608
         first = f"UPDATE replicas SET exit_code = ? WHERE job = ? AND task = '{FIRST}' AND exit_code IS NULL"  # noqa: S608
         replicas = "UPDATE replicas SET end_time = ? WHERE job = ? AND end_time IS NULL"
+        waiting = "UPDATE jobs SET state = 'CANCELLED', end_time = ? WHERE study = ? AND state = 'QUEUED'"
+        open_trials = "UPDATE jobs SET state = 'CANCELLING' WHERE study = ? AND state IN ('PREPARING', 'RUNNING')"
 
         def change(database: sqlite3.Connection) -> bool:
             done = _touched(database, ended, (state, end, error_message, name))
             if done:
                 database.execute(first, (exit_code, name))
                 database.execute(replicas, (end, name))
+                database.execute(waiting, (end, name))
+                database.execute(open_trials, (name,))
             return done
 
         return self._database.change(change)

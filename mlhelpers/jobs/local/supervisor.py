@@ -12,6 +12,7 @@ service: 5 restarts of a worker, 3 retries of a job).
 
 from __future__ import annotations
 
+import importlib
 import json
 import os
 import resource
@@ -26,7 +27,7 @@ from types import FrameType
 from typing import Any
 
 from mlhelpers.errors import JobError
-from mlhelpers.jobs.hints import DISK_FULL, cause, ending, times
+from mlhelpers.jobs.hints import DISK_FULL, cause, ending, obituary, study_failure
 from mlhelpers.jobs.local.cluster import Task, free_addresses, replica_environment
 from mlhelpers.jobs.local.identity import CANCEL_SIGNAL, adopt_orphans, identity
 from mlhelpers.jobs.local.logs import SERVICE, Marks, log_path, write_service
@@ -37,6 +38,7 @@ from mlhelpers.jobs.local.store import FINAL, Store
 
 __all__ = ["main"]
 
+_PROCESSES = "mlhelpers.jobs.local.processes"  # its psutil is slow to import: not before the trainer has started
 _LITTLE_BYTES = 1 << 16
 _LOOK_S = 1.0  # between two looks into the store
 _MARK_S = 0.1  # between two marks of time in the logs; also how late a due restart may be
@@ -57,6 +59,8 @@ def main() -> None:
     except BaseException as error:  # whatever it is, the job must not seem to run on
         sys.excepthook(type(error), error, error.__traceback__)
         outcome = Outcome("FAILED", f"The job could not be looked after: {type(error).__name__}: {error}")
+        with suppress(Exception):  # what went wrong may have been the stopping itself
+            supervisor.stop_all()
     supervisor.end(outcome)
 
 
@@ -90,15 +94,14 @@ class _Supervisor:
             except _CannotStartError as error:
                 return Outcome("FAILED", f"The trainer could not be started: {error}.")
             finally:
-                self._stop_all(_LEFTOVER_GRACE_S)
+                self.stop_all()
             if outcome is not None:
                 return outcome
             self.retries += 1
             self._tell(f"the job is tried again from its checkpoints ({self.retries} of {self.launch['max_retries']})")
 
     def end(self, outcome: Outcome | None) -> None:
-        """Stop what is left and record the end; in the place kept for it where the disk is full."""
-        self._stop_all(_LEFTOVER_GRACE_S)
+        """Record the end; in the place kept for it where the disk is full."""
         if outcome is not None:
             self._tell(f"the job is over: {outcome.state}")
             self._record(outcome)
@@ -169,9 +172,10 @@ class _Supervisor:
         self.replicas = [Replica(self.folder, task, self.launch) for task in tasks]
         environments = {
             task: self.launch["replicas"][task.name]
-            | replica_environment(task, addresses, self.launch["job"], self.launch["cluster"])
+            | replica_environment(task, addresses, self.launch["job"], self.launch["cluster"], self.launch["trial"])
             for task in tasks
         }
+        self._tell(f"starting {', '.join(task.name for task in tasks)}")  # before they can say anything themselves
         for replica in self.replicas:
             self._start(replica, environments[replica.task])
         with suppress(JobError):  # no room: it is tried again with the looks below
@@ -180,7 +184,6 @@ class _Supervisor:
             self.ends_at = time.monotonic() + self.launch["max_running_s"]
             with suppress(JobError):
                 start_next(self.store, self.launch["max_jobs"])  # somebody else waits at the head of the queue now
-        self._tell(f"running {', '.join(task.name for task in tasks)}")
         return self._watch(environments)
 
     def _start(self, replica: Replica, environment: dict[str, str]) -> None:
@@ -209,7 +212,7 @@ class _Supervisor:
                 if not others or time.monotonic() - done_at > self.launch["grace_s"]:
                     return Outcome("SUCCEEDED", None, 0)
             if outcome := self._asked_to_stop():
-                self._stop_all(self.launch["grace_s"])
+                self.stop_all(self.launch["grace_s"])
                 self._reap()
                 return outcome._replace(exit_code=first.exit_code)
             for replica in self.replicas:
@@ -217,6 +220,7 @@ class _Supervisor:
                 if replica.is_due and done_at is None:
                     self._start(replica, environments[replica.task])
             self._pause(_MARK_S)
+            importlib.import_module(_PROCESSES)  # takes a moment, which is free now and would not be at the end
 
     def _reap(self) -> list[Replica]:
         """Collect every child that has ended; return the replicas among them."""
@@ -271,14 +275,12 @@ class _Supervisor:
             return Outcome("FAILED", f"The job was ended from outside ({name}), as when the machine is shut down.")
         return None
 
-    def _stop_all(self, grace_s: float) -> None:
-        from mlhelpers.jobs.local import processes  # its psutil is slow to import: not before the trainer has started
-
-        processes.stop(self._members, grace_s)
+    def stop_all(self, grace_s: float = _LEFTOVER_GRACE_S) -> None:
+        """Stop whatever is left of the job's processes."""
+        importlib.import_module(_PROCESSES).stop(self._members, grace_s)
 
     def _members(self) -> list[Any]:
-        from mlhelpers.jobs.local import processes
-
+        processes = importlib.import_module(_PROCESSES)
         self._reap()
         found = {process.pid: process for process in processes.tree(os.getpid(), self.launch["token"])}
         found |= {process.pid: process for process in processes.of_token(self.launch["token"])}
@@ -289,17 +291,11 @@ class _Supervisor:
         if not self.folder.is_dir():
             return _REMOVED._replace(exit_code=exit_code)
         lines = replica.last_lines()
+        if self.launch["study"] and (reason := study_failure(lines)):
+            return Outcome("FAILED", reason, exit_code)
         who = "The trainer" if len(self.replicas) == 1 else f"The replica {replica.task.name}"
-        message = [f"{who} {ending(exit_code)}."]
-        if replica.restarts or self.retries:
-            message.append(
-                f"It had been started again {times(replica.restarts)}"
-                + (f", after the whole job had been tried again {times(self.retries)}." if self.retries else ".")
-            )
-        if hint := DISK_FULL if self._has_no_room() else cause(exit_code, lines):
-            message.append(f"Hint: {hint}")
-        message += ["Its last lines:", *(f"  {line}" for line in lines)] if lines else ["It printed nothing."]
-        return Outcome("FAILED", "\n".join(message), exit_code)
+        hint = DISK_FULL if self._has_no_room() else cause(exit_code, lines)
+        return Outcome("FAILED", obituary(who, exit_code, replica.restarts, self.retries, hint, lines), exit_code)
 
     def _has_no_room(self) -> bool:
         """Tell whether the logs could not grow any more; then a trainer's last words are not in them either."""

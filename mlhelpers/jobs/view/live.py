@@ -1,10 +1,10 @@
-"""The panel of a job that moves while the job runs, with its Cancel button.
+"""The panel of a job, or of what is made of jobs, that moves while it runs, with its Cancel button.
 
 A cell gets two outputs. The first is plain HTML: it is in the stored notebook, outlives the kernel, and shows wherever
 there are no widgets. The second is a widget with the same content and the button; where it is really drawn, a line of
 style inside it hides the first. Thus nobody has to guess what the page can do.
 
-One thread, for all panels, looks at their jobs twice a second. It ends with the last job that is shown.
+One thread, for all panels, looks at their subjects twice a second. It ends with the last one that is shown.
 """
 
 from __future__ import annotations
@@ -14,23 +14,13 @@ import secrets
 import threading
 import time
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from mlhelpers.jobs.base import JobState
-from mlhelpers.jobs.view.panel import (
-    STYLE,
-    elapsed,
-    log_html,
-    panel_html,
-    replicas_html,
-    state_html,
-    take_snapshot,
-)
+from mlhelpers.jobs.view.panel import STYLE, log_html, state_html
+from mlhelpers.jobs.view.subject import Subject, subject_html
 
-if TYPE_CHECKING:
-    from mlhelpers.jobs.job import Job
-
-__all__ = ["JobView", "show"]
+__all__ = ["LivePanel", "show"]
 
 _EVERY_S = 0.5
 _STORE_EVERY_S = 2.0  # how often the plain output is brought up to date while the widget shows the same
@@ -38,18 +28,18 @@ _FAREWELL_S = 3.0  # how long the widget stays after the end, for whoever listen
 _PATIENCE_S = 60.0  # how long a job that cannot be read is looked for
 _WIDGET = "application/vnd.jupyter.widget-view+json"
 
-_views: dict[str, JobView] = {}  # by handle: a job is shown in one place, the newest
+_views: dict[tuple[str, str], LivePanel] = {}  # a job is shown in one place, the newest; and so is a study
 _lock = threading.Lock()
 _thread: threading.Thread | None = None
 
 
-def show(job: Job) -> JobView | None:
-    """Show a job in the cell that runs, live until it is over; return at once.
+def show(subject: Subject) -> LivePanel | None:
+    """Show something in the cell that runs, live until it is over; return at once.
 
-    A panel that shows the same job elsewhere stops there.
+    A panel that shows the same elsewhere stops there.
 
     Args:
-        job: The job.
+        subject: The job, or what is made of jobs.
 
     Returns:
         The panel; None where this is no notebook, and nothing was shown.
@@ -62,34 +52,39 @@ def show(job: Job) -> JobView | None:
     if getattr(shell, "kernel", None) is None:
         return None
     with _lock:
-        before = _views.pop(job.handle, None)
+        before = _views.pop((subject.what, subject.handle), None)
     if before is not None:
         before.close()
-    view = JobView(job)
+    view = LivePanel(subject)
     view.display()
     if not view.is_closed:
-        _watch(job.handle, view)
+        _watch(view)
     return view
 
 
-class JobView:
+class LivePanel:
     """One panel. Made and displayed by `show`.
 
     Args:
-        job: The job that it shows.
+        subject: What it shows.
     """
 
-    def __init__(self, job: Job) -> None:
+    def __init__(self, subject: Subject) -> None:
         self.is_closed = False
-        self._job = job
+        self._subject = subject
         self._lock = threading.RLock()  # the thread and the button both come in
         self._mark = f"mlh-job-{secrets.token_hex(4)}"
         self._box: Any = None
         self._is_updating = False
         self._cancel_trouble = ""
-        self._shown = take_snapshot(job)
+        self._shown = subject.look(None)
         self._stored_at = time.monotonic()
         self._ends_at = float("inf")
+
+    @property
+    def key(self) -> tuple[str, str]:
+        """What it shows, and its handle."""
+        return self._subject.what, self._subject.handle
 
     def display(self) -> None:
         """Put the panel into the cell that runs."""
@@ -106,7 +101,7 @@ class JobView:
             self._live.display({"text/plain": "", _WIDGET: model}, raw=True)
 
     def refresh(self) -> None:
-        """Look at the job and bring the panel up to date; close it where there will be nothing more to see."""
+        """Look at the subject and bring the panel up to date; close it where there will be nothing more to see."""
         with self._lock:
             if self.is_closed:
                 return
@@ -126,7 +121,7 @@ class JobView:
                 self.close()
 
     def close(self, trouble: str = "") -> None:
-        """Stop: the job as it is now stays in the cell as plain HTML, without the button.
+        """Stop: what is shown now stays in the cell as plain HTML, without the button.
 
         Args:
             trouble: Why, where something went wrong.
@@ -140,25 +135,25 @@ class JobView:
             self._store()
             if self._box is not None:
                 self._live.update({"text/plain": ""}, raw=True)
-                for widget in (*self._box.children[1].children, *self._box.children, self._box):
+                for widget in (*self._head.children, *self._pieces, *self._box.children, self._box):
                     widget.close()
 
     def cancel(self) -> None:
-        """Ask the job to end, once; what goes wrong is shown in the panel, and then it may be asked again."""
+        """Ask the subject to end, once; what goes wrong is shown in the panel, and then it may be asked again."""
         with self._lock:
             if self._button.disabled:  # the page had sent a second click already
                 return
             self._button.disabled = True
             self._cancel_trouble = ""
             try:
-                self._job.cancel()
+                self._subject.cancel()
             except Exception as error:  # nobody would see it raised in a button's callback
                 self._cancel_trouble = f"It could not be cancelled: {error}"
             self.refresh()
 
     def _look(self) -> None:
         """Take a new snapshot; where that is not to be had, keep the last one and say why."""
-        snapshot = take_snapshot(self._job, None if self._box is None else self._choice.value)
+        snapshot = self._subject.look(None if self._box is None else self._choice.value)
         self._shown = replace(self._shown, trouble=snapshot.trouble) if snapshot.trouble else snapshot
 
     def _store(self) -> None:
@@ -167,8 +162,8 @@ class JobView:
         self._stored_at = time.monotonic()
 
     def _bundle(self) -> dict[str, str]:
-        panel = f'<div class="{self._mark}">{panel_html(self._shown)}</div>'
-        return {"text/html": panel, "text/plain": repr(self._job)}
+        panel = f'<div class="{self._mark}">{subject_html(self._subject, self._shown)}</div>'
+        return {"text/html": panel, "text/plain": self._subject.text()}
 
     def _build(self) -> bool:
         """Make the widgets; tell whether there are any."""
@@ -176,15 +171,23 @@ class JobView:
             import ipywidgets
         except ImportError:
             return False
-        self._state, self._time, self._replicas, self._log = (ipywidgets.HTML() for _ in range(4))
-        tooltip = f"End the job {self._job.name}, with all its processes"
+        self._state, self._time, self._log = (ipywidgets.HTML() for _ in range(3))
+        tooltip = f"End the {self._subject.what} {self._subject.name}, with all its processes"
         self._button = ipywidgets.Button(description="Cancel", icon="stop", tooltip=tooltip)
         self._button.on_click(lambda _: self.cancel())
         self._choice = ipywidgets.Dropdown(options=[], description="Log of", layout={"width": "300px"})
         self._choice.observe(self._chosen, "value")
+        self._choice.layout.display = None if self._subject.has_choice else "none"
         style = ipywidgets.HTML(f"{STYLE}<style>.{self._mark} {{ display: none; }}</style>")
-        head = ipywidgets.HBox([self._state, self._time, self._button], layout={"align_items": "center"})
-        self._box = ipywidgets.VBox([style, head, self._replicas, self._choice, self._log])
+        self._head = ipywidgets.HBox([self._state, self._time, self._button], layout={"align_items": "center"})
+        titles = [piece.title for piece in self._subject.pieces(self._shown)]
+        self._pieces = [ipywidgets.HTML() for _ in titles]
+        # folded by a widget: a <details> would close whenever its text changes
+        self._middle = [
+            ipywidgets.Accordion(children=[piece], titles=(title,), selected_index=None) if title else piece
+            for piece, title in zip(self._pieces, titles, strict=True)
+        ]
+        self._box = ipywidgets.VBox([style, self._head, *self._middle, self._choice, self._log])
         self._box.add_class("mlh-job")
         return True
 
@@ -196,8 +199,10 @@ class JobView:
         """Write the snapshot into the widgets; ipywidgets sends only what has changed."""
         shown = self._shown
         self._state.value = state_html(shown)  # alone in its widget, so that only a change of state is spoken
-        self._time.value = elapsed(shown)
-        self._replicas.value = replicas_html(shown)
+        self._time.value = self._subject.time(shown)
+        for widget, place, piece in zip(self._pieces, self._middle, self._subject.pieces(shown), strict=True):
+            widget.value = piece.html
+            place.layout.display = None if piece.html else "none"
         trouble = html.escape(self._cancel_trouble)
         note = f'<div class="mlh-job-trouble" role="alert">{trouble}</div>' if trouble else ""
         self._log.value = note + log_html(shown, caption=False)
@@ -211,11 +216,11 @@ class JobView:
                 self._is_updating = False
 
 
-def _watch(handle: str, view: JobView) -> None:
+def _watch(view: LivePanel) -> None:
     """Have the one thread look after a panel; start the thread where it does not run."""
     global _thread
     with _lock:
-        _views[handle] = view
+        _views[view.key] = view
         if _thread is None:
             _thread = threading.Thread(target=_look_after_all, name="mlhelpers-job-views", daemon=True)
             _thread.start()
@@ -226,8 +231,8 @@ def _look_after_all() -> None:
     while True:
         time.sleep(_EVERY_S)
         with _lock:
-            for handle in [handle for handle, view in _views.items() if view.is_closed]:
-                del _views[handle]
+            for key in [key for key, view in _views.items() if view.is_closed]:
+                del _views[key]
             if not _views:
                 _thread = None
                 return
@@ -239,7 +244,7 @@ def _look_after_all() -> None:
                 _close_with(view, error)
 
 
-def _close_with(view: JobView, error: Exception) -> None:
+def _close_with(view: LivePanel, error: Exception) -> None:
     try:
         view.close(f"This panel stopped: {type(error).__name__}: {error}")
     except Exception:

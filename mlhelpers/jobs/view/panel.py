@@ -19,8 +19,8 @@ from mlhelpers.jobs.base import JobState
 if TYPE_CHECKING:
     from mlhelpers.jobs.job import Job
 
-__all__ = ["STYLE", "Snapshot", "clock", "elapsed", "log_html", "panel_html", "replicas_html", "state_html"]
-__all__ += ["take_snapshot"]
+__all__ = ["STYLE", "Snapshot", "clock", "elapsed", "escaped", "framed", "log_html", "panel_html", "replicas_html"]
+__all__ += ["state_html", "take_snapshot"]
 
 _LINES = 8
 _SHOWN_CHARACTERS = 200  # of a line of log
@@ -99,12 +99,23 @@ def take_snapshot(job: Job, task: str | None = None) -> Snapshot:
 
 
 def panel_html(snapshot: Snapshot) -> str:
-    """Return the whole panel, as a stored notebook keeps it; says when it was seen while the job is not over."""
+    """Return the whole panel of a job, as a stored notebook keeps it; says when it was seen while it is not over."""
+    return framed(snapshot, elapsed(snapshot), replicas_html(snapshot))
+
+
+def framed(snapshot: Snapshot, time: str, middle: str) -> str:
+    """Return a panel: its head with the time, its middle, and the log.
+
+    Args:
+        snapshot: What was seen.
+        time: HTML that stands beside the state.
+        middle: HTML.
+    """
     seen = "" if snapshot.is_over else f"seen at {snapshot.taken.astimezone():%H:%M:%S}"
     return (
         f'{STYLE}<div class="mlh-job"><div class="mlh-job-head">{state_html(snapshot)}'
-        f'<span>{elapsed(snapshot)}</span><span class="mlh-job-soft">{seen}</span></div>'
-        f"{replicas_html(snapshot)}{log_html(snapshot)}</div>"
+        f'<span>{time}</span><span class="mlh-job-soft">{seen}</span></div>'
+        f"{middle}{log_html(snapshot)}</div>"
     )
 
 
@@ -113,7 +124,7 @@ def state_html(snapshot: Snapshot) -> str:
     state = snapshot.state or "UNKNOWN"
     colour = _COLOURS.get(state, "#7a5200")
     return (
-        f"<b>{_escaped(snapshot.handle)}</b> "
+        f"<b>{escaped(snapshot.handle)}</b> "
         f'<span class="mlh-job-state" role="status" aria-live="polite" data-state="{state}" '
         f'style="background:{colour}">{state}</span>'
     )
@@ -171,10 +182,10 @@ def log_html(snapshot: Snapshot, caption: bool = True) -> str:
     parts = []
     for trouble in (snapshot.resource.get("errorMessage"), snapshot.trouble):
         if trouble:
-            parts.append(f'<div class="mlh-job-trouble" role="alert">{_escaped(str(trouble))}</div>')
+            parts.append(f'<div class="mlh-job-trouble" role="alert">{escaped(str(trouble))}</div>')
     if snapshot.lines and not snapshot.resource.get("errorMessage"):  # it ends with the last lines itself
-        text = "\n".join(_escaped(line[:_SHOWN_CHARACTERS]) for line in snapshot.lines)
-        name = _escaped(f"Last lines of {snapshot.task}")
+        text = "\n".join(escaped(line[:_SHOWN_CHARACTERS]) for line in snapshot.lines)
+        name = escaped(f"Last lines of {snapshot.task}")
         parts.append(f'<div class="mlh-job-soft">{name}</div>' if caption else "")
         parts.append(f'<pre class="mlh-job-log" tabindex="0" aria-label="{name}">{text}</pre>')
     return "".join(parts)
@@ -182,14 +193,14 @@ def log_html(snapshot: Snapshot, caption: bool = True) -> str:
 
 def _cells(replica: Mapping[str, Any]) -> str:
     progress = replica.get("progress") or {}
-    task = _escaped(str(replica.get("task", "")))
+    task = escaped(str(replica.get("task", "")))
     step, total = number(progress.get("step")), number(progress.get("total_steps"))
     bar = ""
     if step is not None and total:
         bar = f'<progress value="{step:g}" max="{total:g}" aria-label="Progress of {task}"></progress>'
     of = f" / {total:,.0f}" if total else ""
     steps = "" if step is None else f"{step:,.0f}{of}"
-    phase = _escaped(str(progress.get("phase") or ""))
+    phase = escaped(str(progress.get("phase") or ""))
     speed, left = number(progress.get("steps_per_second")), number(progress.get("seconds_left"))
     pace = f"{speed:,.1f}" if speed else ""
     pace += f", {clock(left)} left" if left and "endTime" not in replica else ""
@@ -205,7 +216,7 @@ def _cells(replica: Mapping[str, Any]) -> str:
 def _metrics(metrics: object) -> str:
     known = metrics if isinstance(metrics, Mapping) else {}
     numbers = ((name, number(value)) for name, value in known.items())
-    return ", ".join(f"{_escaped(str(name))} {value:.4f}" for name, value in numbers if value is not None)
+    return ", ".join(f"{escaped(str(name))} {value:.4f}" for name, value in numbers if value is not None)
 
 
 def _process(replica: Mapping[str, Any]) -> str:
@@ -219,5 +230,6 @@ def _process(replica: Mapping[str, Any]) -> str:
     return f"{text}, started again {restarts} x" if restarts else text
 
 
-def _escaped(text: str) -> str:
+def escaped(text: str) -> str:
+    """Return text for HTML, without control characters."""
     return html.escape(_UNPRINTABLE.sub("", text))

@@ -224,11 +224,11 @@ def test_a_config_file_that_is_not_there_is_a_failure(run: Run) -> None:
     assert (answer.code, "'none.yaml' cannot be read: No such file" in answer.err) == (1, True)
 
 
-def test_tuning_is_refused_in_one_sentence(run: Run) -> None:
+def test_a_study_without_a_goal_is_refused_in_one_sentence(run: Run) -> None:
     file = _config("trainingInput:\n  hyperparameters: {maxTrials: 3, params: [{parameterName: x}]}\n")
 
     answer = run(*_SUBMIT, "--config", file)
 
     assert answer.code == 2
-    assert "tuning is not available on this machine yet" in answer.err
+    assert "hyperparameters has no goal: MINIMIZE or MAXIMIZE" in answer.err
     assert jobs.list_jobs() == []

@@ -232,3 +232,15 @@ def test_the_table_of_notebook_05_is_what_is_started(repository: Path) -> None:
     for tier, cells in rows.items():
         told = [int((re.search(r"(\d+) workers?", cell) or [0, 0])[1]) for cell in cells.split("|")]
         assert told == [_counts(tier, cores).get("worker", 0) for cores in (2, 4, 8)], tier
+
+
+def test_a_trial_knows_its_number_in_both_variables_and_other_jobs_have_none() -> None:
+    addresses = {"chief": ["127.0.0.1:1"]}
+
+    found = replica_environment(Task("chief", 0), addresses, {}, {"threads": None, "gpus": []}, trial=7)
+    plain = replica_environment(Task("chief", 0), addresses, {}, {"threads": None, "gpus": []})
+
+    assert json.loads(found["TF_CONFIG"])["task"] == {"trial": "7"}
+    assert json.loads(found["CLUSTER_SPEC"])["task"]["trial"] == "7"
+    assert json.loads(plain["TF_CONFIG"])["task"] == {}
+    assert "trial" not in json.loads(plain["CLUSTER_SPEC"])["task"]

@@ -195,3 +195,22 @@ def test_ten_thousand_jobs_are_listed_in_under_a_third_of_a_second(store: Store)
 def test_this_moment_is_told_in_utc() -> None:
     assert time.strftime("%Y-%m-%dT%H:%M", time.gmtime()) == now()[:16]
     assert now().endswith("Z")
+
+
+def test_the_end_of_a_study_cancels_its_trials_in_the_same_breath_and_no_others(store: Store) -> None:
+    for name, study, trial in (
+        ("study", None, None),
+        ("study.1", "study", 1),
+        ("study.2", "study", 2),
+        ("other", None, None),
+    ):
+        row = {"name": name, "token": name, "labels": {}, "training_input": {}, "study": study, "trial": trial}
+        store.add(row, then=lambda: None)
+    for name in ("study", "study.1", "other"):
+        store.move(name, "RUNNING", ("QUEUED",))
+
+    store.finish("study", "FAILED", "killed", None)
+
+    states = {row["name"]: row["state"] for row in [*store.trials("study"), *store.jobs()]}
+    assert states == {"study.1": "CANCELLING", "study.2": "CANCELLED", "study": "FAILED", "other": "RUNNING"}
+    assert [row["name"] for row in store.jobs()] == ["other", "study"]

@@ -15,7 +15,7 @@ import pytest
 from nbclient import NotebookClient
 
 from mlhelpers import jobs
-from mlhelpers.jobs.view import live
+from mlhelpers.jobs.view import JobSubject, live
 
 _SUBMIT = """
 from pathlib import Path
@@ -115,16 +115,16 @@ class _Place:
 
 
 @pytest.fixture
-def shown_view(submit: Callable[..., jobs.Job], monkeypatch: pytest.MonkeyPatch) -> tuple[live.JobView, jobs.Job]:
+def shown_view(submit: Callable[..., jobs.Job], monkeypatch: pytest.MonkeyPatch) -> tuple[live.LivePanel, jobs.Job]:
     monkeypatch.setattr("IPython.display.DisplayHandle", _Place)
     job = submit("import time\ntime.sleep(60)", grace_s=0.5)
-    view = live.JobView(job)
+    view = live.LivePanel(JobSubject(job))
     view.display()
     return view, job
 
 
 def test_the_button_asks_once_and_is_out_of_use_from_then_on(
-    shown_view: tuple[live.JobView, jobs.Job], monkeypatch: pytest.MonkeyPatch
+    shown_view: tuple[live.LivePanel, jobs.Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view, job = shown_view
     cancel = job._backend.cancel
@@ -149,7 +149,7 @@ def test_the_button_asks_once_and_is_out_of_use_from_then_on(
 
 
 def test_what_goes_wrong_with_the_button_is_shown_and_can_be_tried_again(
-    shown_view: tuple[live.JobView, jobs.Job], monkeypatch: pytest.MonkeyPatch
+    shown_view: tuple[live.LivePanel, jobs.Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view, job = shown_view
 
@@ -169,7 +169,7 @@ def test_what_goes_wrong_with_the_button_is_shown_and_can_be_tried_again(
 
 
 def test_a_panel_that_breaks_says_so_and_the_thread_goes_on(
-    shown_view: tuple[live.JobView, jobs.Job], monkeypatch: pytest.MonkeyPatch, until: Callable[..., None]
+    shown_view: tuple[live.LivePanel, jobs.Job], monkeypatch: pytest.MonkeyPatch, until: Callable[..., None]
 ) -> None:
     view, job = shown_view
 
@@ -177,7 +177,7 @@ def test_a_panel_that_breaks_says_so_and_the_thread_goes_on(
         raise RuntimeError("broken")
 
     monkeypatch.setattr(view, "_update", fail)
-    live._watch(job.handle, view)
+    live._watch(view)
     until(lambda: "This panel stopped: RuntimeError: broken" in view._plain.bundles[-1]["text/html"])
     until(lambda: not [thread for thread in threading.enumerate() if thread.name == "mlhelpers-job-views"])
     job.cancel()
@@ -185,15 +185,15 @@ def test_a_panel_that_breaks_says_so_and_the_thread_goes_on(
 
 
 def test_another_log_is_shown_when_it_is_chosen(
-    shown_view: tuple[live.JobView, jobs.Job], until: Callable[..., None]
+    shown_view: tuple[live.LivePanel, jobs.Job], until: Callable[..., None]
 ) -> None:
     view, job = shown_view
-    until(lambda: "running" in job.log(task="service") if "service" in job.tasks else False)
+    until(lambda: "starting" in job.log(task="service") if "service" in job.tasks else False)
     view.refresh()
 
     view._choice.value = "service"
 
-    assert "running master-replica-0" in view._log.value
+    assert "starting master-replica-0" in view._log.value
     view.refresh()
     assert view._choice.value == "service"
     job.cancel()
@@ -202,7 +202,7 @@ def test_another_log_is_shown_when_it_is_chosen(
 
 
 def test_a_job_that_cannot_be_read_keeps_its_last_look_until_patience_ends(
-    shown_view: tuple[live.JobView, jobs.Job], monkeypatch: pytest.MonkeyPatch
+    shown_view: tuple[live.LivePanel, jobs.Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     view, job = shown_view
 
