@@ -125,7 +125,7 @@ def test_rows_come_the_picture_moves_and_a_click_ends_the_study(opened: tuple[An
     size = live.locator("img.mlh-study-history").evaluate("image => [image.naturalWidth, image.width]")
     assert size[0] > 600
     assert size[1] > 500
-    assert any("failed: The trainer exited with code 1." in row[5] for row in rows)
+    assert any("failed: The trainer exited with code 1: " in row[5] for row in rows)
 
     page.get_by_role("button", name="Cancel").click()
 
