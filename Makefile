@@ -105,7 +105,7 @@ fi
 
 rm -f $(VENV)/ready
 count="$$(grep -c '==' requirements.lock)"
-echo "Installing from requirements.lock ($$count pinned packages, about 2 GB on disk; a minute or a few, the first time) ..."
+echo "Installing from requirements.lock ($$count pinned packages, about 3 GB on disk; a few minutes, the first time) ..."
 # the lock is complete, so nothing beside it is looked for (--no-deps);
 # the installer itself is one of the pinned packages; pip fetches it, so whatever mirror pip is set to is used
 sed -n '/^uv==/,/^[a-z]/{/^uv==/p;/^ /p;}' requirements.lock > $(VENV)/installer.txt
