@@ -44,9 +44,8 @@ _FAILED_FOR_GOOD = 65  # EX_DATAERR: the engine does not start what ends so agai
 
 def main() -> None:
     """Run the study of the job whose folder is the first argument, and exit with a code."""
-    os.environ.pop(
-        "OPENBLAS_NUM_THREADS", None
-    )  # this process's own; it has been read, and trials inherit what is left
+    # this process's own; it has been read, and trials inherit what is left
+    os.environ.pop("OPENBLAS_NUM_THREADS", None)
     controller = Controller(Path(sys.argv[1]))
     signal.signal(signal.SIGTERM, controller.cancelled)
     try:
@@ -93,9 +92,7 @@ class Controller:
 
     def cancelled(self, number: int, frame: FrameType | None) -> None:
         """End the trials that run, then this process: the engine asks for it with SIGTERM."""
-        for trial in self._running:
-            with suppress(JobError):
-                backend().cancel(self.jobs.name_of(trial))
+        self._cancel_running()
         os._exit(128 + number)
 
     def _open(self) -> optuna.Study:
@@ -260,10 +257,13 @@ class Controller:
 
     def _check_failures(self) -> None:
         if reason := too_many_failures(self._trials(), self._total, self.spec.max_failed):
-            for number in self._running:
-                with suppress(JobError):
-                    backend().cancel(self.jobs.name_of(number))
+            self._cancel_running()
             raise JobError(reason)
+
+    def _cancel_running(self) -> None:
+        for number in self._running:
+            with suppress(JobError):
+                backend().cancel(self.jobs.name_of(number))
 
     def _conclude(self) -> None:
         self._tell()

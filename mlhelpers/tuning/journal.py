@@ -104,8 +104,8 @@ def carry_over(
     """
     from optuna.trial import TrialState, create_trial
 
+    known = {name: parameter.distribution() for name, parameter in space.items()}
     for trial in read_study(folder):
-        known = {name: parameter.distribution() for name, parameter in space.items()}
         other = [name for name, was in trial.distributions.items() if known.get(name) != was]
         if other:
             raise JobError(

@@ -21,6 +21,7 @@ from mlhelpers.jobs.local.engine import LocalBackend
 from mlhelpers.jobs.local.environment import base_environment, python_path
 from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
 from mlhelpers.jobs.local.launch import own_files
+from mlhelpers.jobs.local.store import FIRST
 from mlhelpers.settings import current
 from mlhelpers.tuning.checking import Help, ask_for_help, check_flags, check_tag
 from mlhelpers.tuning.journal import has_begun
@@ -29,7 +30,6 @@ from mlhelpers.tuning.spec import StudySpec
 __all__ = ["TAG_IS_KNOWN", "plan", "submit"]
 
 _CONTROLLER = "mlhelpers.tuning.controller"
-_FIRST = "master-replica-0"
 TAG_IS_KNOWN = "tag_is_known"  # a file beside a study's job: its trainer says that it reports the metric
 _MOST_SOURCES = 400  # files of a trainer's package that are looked through for TensorFlow
 
@@ -62,7 +62,7 @@ def plan(study: StudySpec) -> Plan:
             "note": _note(study, at_once, replicas),
             "notes": local["notes"],
             "cluster": {"counts": {"chief": 1}, "threads": 1, "gpus": []},
-            "replicas": {_FIRST: own_files(folder, _FIRST)},
+            "replicas": {FIRST: own_files(folder, FIRST)},
             "command": [sys.executable, "-m", _CONTROLLER, str(folder)],
             "cwd": local["cwd"],
             "environment": {

@@ -97,7 +97,7 @@ class TrialReader:
             if record.state in _OVER:
                 self._over[record.number] = found
             elif record.state is _State.RUNNING and not found.start_time:
-                found = replace(found, start_time=record.begun)  # the controller tells at the end when the job began
+                found = replace(found, start_time=record.begun)  # its job has not begun yet
         return found
 
     def _new_lines(self) -> list[dict[str, Any]]:

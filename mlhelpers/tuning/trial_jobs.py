@@ -23,7 +23,7 @@ from mlhelpers.jobs.lines import last_lines
 from mlhelpers.jobs.local import backend
 from mlhelpers.jobs.local.environment import base_environment, trainer_arguments, trainer_environment
 from mlhelpers.jobs.local.launch import own_files
-from mlhelpers.jobs.local.store import Store
+from mlhelpers.jobs.local.store import FIRST, Store
 from mlhelpers.jobs.local.warm import WarmPython
 from mlhelpers.jobs.metric_file import read_metric_file
 from mlhelpers.tuning.checking import check_tag
@@ -33,7 +33,6 @@ from mlhelpers.tuning.spec import StudySpec
 
 __all__ = ["TrialJobs"]
 
-_FIRST = "master-replica-0"
 # what a trial would else import itself; the last ones are what our trainers have in common
 _PRELOAD = ("mlhelpers.frameworks:import_tensorflow", "mlhelpers.trainers.base", "mlhelpers.trainers.export")
 _WRONG_USAGE = 2
@@ -79,7 +78,7 @@ class TrialJobs:
 
     def reports(self, name: str) -> dict[str, dict[int, float]]:
         """Return what the first replica of a trial's job has reported: tag -> step -> value."""
-        return read_metric_file(Path(own_files(self._folder / name, _FIRST)["CLOUD_ML_HP_METRIC_FILE"]))
+        return read_metric_file(Path(own_files(self._folder / name, FIRST)["CLOUD_ML_HP_METRIC_FILE"]))
 
     def rows(self) -> list[dict[str, Any]]:
         """Return what the store knows of the trials: name, trial, state, start_time, end_time, error_message."""
@@ -166,7 +165,7 @@ class TrialJobs:
 
     def _short_run(self, study: StudySpec, place: Path) -> tuple[int | None, list[str], list[str]]:
         """Run the trainer until it reports the metric, ends or takes too long: exit code, tags, last lines."""
-        files = own_files(place, _FIRST)
+        files = own_files(place, FIRST)
         for path in files.values():
             Path(path).parent.mkdir(parents=True, exist_ok=True)
         middle = {name: _middle(parameter) for name, parameter in study.space.items() if not parameter.when}
