@@ -16,7 +16,10 @@ _HEAVY = (
     "ai_edge_litert",
     "google.api_core",
     "google.auth",
-    "google.cloud",
+    "google.cloud.aiplatform",  # a namespace of which a .pth file makes the bare name known in every process
+    "google.cloud.aiplatform_v1",
+    "google.cloud.bigquery",
+    "google.cloud.storage",
     "ipycanvas",
     "ipywidgets",
     "jax",
@@ -26,9 +29,11 @@ _HEAVY = (
     "pandas",
     "scipy",
     "sklearn",
+    "skops",
     "tensorboard",
     "tensorflow",
     "uvicorn",
+    "xgboost",
 )
 _BUDGET_S = 0.2
 

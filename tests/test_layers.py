@@ -25,7 +25,7 @@ _MAY_IMPORT = {
     "trainers": _FLOOR | {"datasets", "frameworks"},
     "jobs": _FLOOR | {"board", "plots"},  # for how a job shows itself, inside functions
     "tuning": _FLOOR | {"jobs", "plots"},
-    "serving": _FLOOR | {"frameworks"},
+    "serving": _FLOOR | {"frameworks", "jobs"},  # a batch prediction is a job
     "plots": {"errors"},
     "pictures": {"errors"},
     "strokes": {"errors", "pictures"},
@@ -44,6 +44,8 @@ _AT_HOME = {
     "keras": _TENSORFLOW_PLACES,
     "jax": _TENSORFLOW_PLACES,
     "ai_edge_litert": _TENSORFLOW_PLACES,
+    "skops": ("trainers", "serving/runtimes"),
+    "xgboost": ("trainers", "serving/runtimes"),
     "tensorboard": ("trainers", "board.py"),
     "hypertune": ("trainers",),
     "optuna": ("tuning",),

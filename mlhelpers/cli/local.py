@@ -122,7 +122,7 @@ def predict(model_dir: str, framework: str, output_format: str, **given: Any) ->
       mlhelpers local predict --model-dir output/export/Servo --json-instances request.json
     """
     from mlhelpers import serving
-    from mlhelpers.serving import exports
+    from mlhelpers.serving.registry import exports
 
     if framework != "tensorflow":
         raise UsageError(f"Models of {framework} cannot be loaded yet; --framework tensorflow can.")

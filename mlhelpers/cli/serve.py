@@ -40,14 +40,14 @@ def serve(
       mlhelpers serve --port 8501
       curl -s -X POST http://127.0.0.1:8501/v1/models/MNIST:predict -d @request-body.json
     """
-    from mlhelpers.serving import server
+    from mlhelpers.serving.server import run
 
     folders = dict(_folder(text) for text in models)
 
     def announce(address: str) -> None:
         click.echo(f"Serving at {address}  (Ctrl-C ends it)")
 
-    server.serve(
+    run.serve(
         host,
         port,
         token=token,

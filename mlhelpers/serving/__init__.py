@@ -20,18 +20,18 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from mlhelpers.serving.client import connect
     from mlhelpers.serving.predictor import Predictor, load, shipped
-    from mlhelpers.serving.process import start
-    from mlhelpers.serving.store import ModelStore
+    from mlhelpers.serving.registry.store import ModelStore
+    from mlhelpers.serving.server.process import start
 
 __all__ = ["ModelStore", "Predictor", "connect", "load", "shipped", "start"]
 
 _HOME = {
-    "ModelStore": "store",
+    "ModelStore": "registry.store",
     "Predictor": "predictor",
     "connect": "client",
     "load": "predictor",
     "shipped": "predictor",
-    "start": "process",
+    "start": "server.process",
 }
 
 

@@ -12,7 +12,7 @@ import numpy as np
 import requests
 
 from mlhelpers.errors import ModelError, PredictionError, UsageError
-from mlhelpers.serving.resources import UnknownModelError, check_name
+from mlhelpers.serving.registry.resources import UnknownModelError, check_name
 
 __all__ = ["DEFAULT_ADDRESS", "HttpPredictor", "connect"]
 

@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlhelpers.errors import ModelError, PredictionError
-from mlhelpers.serving.exports import find_export
 from mlhelpers.serving.instances import to_batch
+from mlhelpers.serving.registry.exports import find_export
 from mlhelpers.serving.runtimes import Run, choose
 from mlhelpers.serving.signature import ModelSignature, read_signature
 from mlhelpers.serving.texts import from_texts

@@ -16,10 +16,10 @@ from numpy.typing import NDArray
 
 from mlhelpers import settings
 from mlhelpers.errors import ModelError, unknown_name
-from mlhelpers.serving.exports import holds_model
 from mlhelpers.serving.model import LoadedModel, load_model
-from mlhelpers.serving.resources import UnknownModelError, split_name
-from mlhelpers.serving.store import ModelStore
+from mlhelpers.serving.registry.exports import holds_model
+from mlhelpers.serving.registry.resources import UnknownModelError, split_name
+from mlhelpers.serving.registry.store import ModelStore
 
 __all__ = ["LocalPredictor", "Predictor", "load", "shipped", "to_rows"]
 

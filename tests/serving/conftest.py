@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from mlhelpers import serving
-from mlhelpers.serving.process import RunningServer
+from mlhelpers.serving.server.process import RunningServer
 
 
 @pytest.fixture

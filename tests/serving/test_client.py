@@ -13,8 +13,8 @@ import pytest
 
 from mlhelpers import serving
 from mlhelpers.errors import ModelError, PredictionError, UsageError
-from mlhelpers.serving.process import RunningServer
-from mlhelpers.serving.resources import UnknownModelError
+from mlhelpers.serving.registry.resources import UnknownModelError
+from mlhelpers.serving.server.process import RunningServer
 
 
 @pytest.fixture

@@ -12,9 +12,9 @@ import pytest
 from mlhelpers.errors import ModelError, PredictionError
 from mlhelpers.serving.instances import to_batch
 from mlhelpers.serving.predictor import to_rows
+from mlhelpers.serving.server.wire import predictions_json
 from mlhelpers.serving.signature import ModelSignature, parse_signature
 from mlhelpers.serving.texts import from_texts
-from mlhelpers.serving.wire import predictions_json
 
 BIRTH = {
     "is_male": {"dtype": "string", "shape": [None], "values": ["True", "False", "Unknown"]},

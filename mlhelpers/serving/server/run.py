@@ -58,9 +58,9 @@ def serve(
             raise MissingExtraError(f"{package}, which the prediction server needs,", "serve")
     import uvicorn
 
-    from mlhelpers.serving.app import DEFAULT_MAX_BYTES, PredictionApp
-    from mlhelpers.serving.catalogue import Catalogue
-    from mlhelpers.serving.store import ModelStore
+    from mlhelpers.serving.registry.store import ModelStore
+    from mlhelpers.serving.server.app import DEFAULT_MAX_BYTES, PredictionApp
+    from mlhelpers.serving.server.catalogue import Catalogue
 
     token = token or os.environ.get(TOKEN_VARIABLE) or None
     check_token(host, token)

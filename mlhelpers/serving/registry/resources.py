@@ -30,6 +30,9 @@ class Model:
         regions: Region it would be served from in the cloud; the local store only keeps it.
         created: When it was made, RFC 3339 in UTC.
         default_version: The version that answers where none is named, or None while there is no version.
+        labels: Your own marks.
+        traffic: Version -> its share in percent of the requests that name no version; empty where the default one
+            has them all.
     """
 
     name: str
@@ -37,6 +40,8 @@ class Model:
     regions: tuple[str, ...]
     created: str
     default_version: str | None
+    labels: Mapping[str, str] = field(default_factory=dict, hash=False)
+    traffic: Mapping[str, int] = field(default_factory=dict, hash=False)
 
     def describe(self) -> dict[str, Any]:
         """Return the model as plain data, with the cloud's field names."""
@@ -45,6 +50,10 @@ class Model:
             resource["description"] = self.description
         if self.default_version:
             resource["defaultVersion"] = {"name": self.default_version, "isDefault": True}
+        if self.labels:
+            resource["labels"] = dict(self.labels)
+        if self.traffic:
+            resource["trafficSplit"] = dict(self.traffic)
         return resource
 
 

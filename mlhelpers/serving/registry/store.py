@@ -17,9 +17,9 @@ from typing import Any
 
 from mlhelpers import settings
 from mlhelpers.errors import ModelError, unknown_name
-from mlhelpers.serving.copying import check_files, copy_files, is_name_free, place_folder, remove_folder
-from mlhelpers.serving.exports import find_export
-from mlhelpers.serving.resources import Model, UnknownModelError, Version, check_name, is_name
+from mlhelpers.serving.registry.copying import check_files, copy_files, is_name_free, place_folder, remove_folder
+from mlhelpers.serving.registry.exports import find_export
+from mlhelpers.serving.registry.resources import Model, UnknownModelError, Version, check_name, is_name
 from mlhelpers.serving.signature import read_signature
 from mlhelpers.storage import write_aside
 
@@ -94,6 +94,8 @@ class ModelStore:
             regions=tuple(regions) if isinstance(regions, list) else (),
             created=str(document.get("createTime", "")),
             default_version=self._default(name, document),
+            labels=_mapping(document.get("labels")),
+            traffic=_mapping(document.get("trafficSplit")),
         )
 
     def delete_model(self, name: str) -> None:
@@ -284,6 +286,10 @@ def _read(path: Path) -> dict[str, Any]:
 
 def _write(path: Path, document: Mapping[str, Any]) -> None:
     path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
+
+
+def _mapping(value: object) -> dict[str, Any]:
+    return value if isinstance(value, dict) else {}
 
 
 def _now() -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mlhelpers.errors import ModelError
-from mlhelpers.serving.exports import find_export, holds_model
+from mlhelpers.serving.registry.exports import find_export, holds_model
 
 
 def test_an_export_is_taken_as_it_is(tiny_export: Path) -> None:

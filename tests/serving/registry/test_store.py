@@ -14,7 +14,7 @@ import pytest
 
 from mlhelpers import serving
 from mlhelpers.errors import DataError, ModelError, UsageError
-from mlhelpers.serving.resources import UnknownModelError
+from mlhelpers.serving.registry.resources import UnknownModelError
 
 
 def _left_aside(store: serving.ModelStore) -> list[Path]:
@@ -260,7 +260,7 @@ def test_a_process_killed_while_copying_leaves_no_version_and_is_swept_up(
     store: serving.ModelStore, tiny_export: Path
 ) -> None:
     code = (
-        "import os, sys; from mlhelpers import serving; from mlhelpers.serving import copying\n"
+        "import os, sys; from mlhelpers import serving; from mlhelpers.serving.registry import copying\n"
         "copying.os.rename = lambda *paths: os._exit(9)\n"
         f"serving.ModelStore().create_version('MNIST', 'v2', {str(tiny_export)!r})\n"
     )

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mlhelpers.serving.exports import find_export
 from mlhelpers.serving.model import LoadedModel, load_model
-from mlhelpers.serving.resources import UnknownModelError, Version, check_name, is_name
+from mlhelpers.serving.registry.exports import find_export
+from mlhelpers.serving.registry.resources import UnknownModelError, Version, check_name, is_name
+from mlhelpers.serving.registry.store import ModelStore
 from mlhelpers.serving.signature import read_signature
-from mlhelpers.serving.store import ModelStore
 
 __all__ = ["Catalogue", "Served"]
 

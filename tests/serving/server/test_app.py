@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from mlhelpers import serving
-from mlhelpers.serving.process import RunningServer
+from mlhelpers.serving.server.process import RunningServer
 
 HALF = [0.5] * 784
 Answer = tuple[int, Any, http.client.HTTPMessage]

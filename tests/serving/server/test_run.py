@@ -7,7 +7,7 @@ import socket
 import pytest
 
 from mlhelpers.errors import UsageError
-from mlhelpers.serving.server import bind, check_token
+from mlhelpers.serving.server.run import bind, check_token
 
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "::", "192.168.1.5", "example.org", ""])

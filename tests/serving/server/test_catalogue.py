@@ -12,9 +12,9 @@ import pytest
 import requests
 
 from mlhelpers import serving
-from mlhelpers.serving.catalogue import Catalogue
-from mlhelpers.serving.process import RunningServer
-from mlhelpers.serving.resources import UnknownModelError
+from mlhelpers.serving.registry.resources import UnknownModelError
+from mlhelpers.serving.server.catalogue import Catalogue
+from mlhelpers.serving.server.process import RunningServer
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The prediction server's HTTP surface: paths, bodies, errors. An ASGI application; `server` binds and runs it.
+"""The prediction server's HTTP surface: paths, bodies, errors. An ASGI application; `run` binds and runs it.
 
 | path | answer |
 |---|---|
@@ -26,9 +26,9 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from mlhelpers.errors import MLHelpersError, PredictionError
-from mlhelpers.serving.catalogue import Catalogue, Served
-from mlhelpers.serving.resources import UnknownModelError, Version
-from mlhelpers.serving.wire import RefusedError, as_json, error_text, parse_request, predictions_json
+from mlhelpers.serving.registry.resources import UnknownModelError, Version
+from mlhelpers.serving.server.catalogue import Catalogue, Served
+from mlhelpers.serving.server.wire import RefusedError, as_json, error_text, parse_request, predictions_json
 
 __all__ = ["DEFAULT_MAX_BYTES", "PredictionApp"]
 
