@@ -20,9 +20,10 @@ from typing import Any
 from mlhelpers.errors import JobError
 from mlhelpers.jobs import JobSpec, Plan
 from mlhelpers.jobs.lines import last_lines
-from mlhelpers.jobs.local import backend
+from mlhelpers.jobs.local.engine import LocalBackend
 from mlhelpers.jobs.local.environment import base_environment, trainer_arguments, trainer_environment
 from mlhelpers.jobs.local.launch import own_files
+from mlhelpers.jobs.local.nursery import Nursery
 from mlhelpers.jobs.local.store import FIRST, Store
 from mlhelpers.jobs.local.warm import WarmPython
 from mlhelpers.jobs.metric_file import read_metric_file
@@ -56,6 +57,7 @@ class TrialJobs:
         self._template = template
         self._asked_at: dict[int, float] = {}
         self._warm: WarmPython | None = None
+        self._backend = LocalBackend(store)
 
     @property
     def base_spec(self) -> JobSpec:
@@ -127,7 +129,7 @@ class TrialJobs:
                 "nested": template["nested"],
             },
         }
-        backend().submit(Plan("local", self.base_spec, request))
+        self._backend.submit(Plan("local", self.base_spec, request))
 
     def check_tag(self, study: StudySpec) -> None:
         """Find out in a short run whether the trainer reports the study's metric, where its help page does not say.
@@ -223,7 +225,18 @@ class TrialJobs:
 
     @contextmanager
     def kept_warm(self) -> Iterator[None]:
-        """Keep a Python with TensorFlow at hand inside the block, for trials that use it to start from."""
+        """Keep at hand, inside the block, what trials start from: supervisors, and a Python with TensorFlow."""
+        with Nursery() as nursery:
+            self._backend = LocalBackend(self._folder, nursery.start)
+            try:
+                with self._tensorflow_kept_warm():
+                    yield
+            finally:
+                self._backend = LocalBackend(self._folder)
+
+    @contextmanager
+    def _tensorflow_kept_warm(self) -> Iterator[None]:
+        """Keep a Python with TensorFlow at hand, for trials that use it."""
         if not self._template["imports_tensorflow"]:
             yield
             return

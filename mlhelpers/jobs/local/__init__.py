@@ -11,6 +11,7 @@ What each file does, from the outside in:
 | foreground | a trainer in this terminal, for `mlhelpers local train` |
 | supervisor | the process that stands behind one job |
 | replica | one trainer's process, started, watched, started again |
+| nursery | a process that has the supervisor's code imported, forked for each trial of a study |
 | warm | a process that has the frameworks imported, forked for each trial of a study |
 | queue | who starts next |
 | lost, outcome | jobs whose supervisor is gone; ends that the store had no room for |

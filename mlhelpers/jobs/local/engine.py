@@ -42,7 +42,7 @@ from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
 from mlhelpers.jobs.local.launch import fill_folder, local_plan, make_job_dir
 from mlhelpers.jobs.local.logs import PIECE, Times, log_path, read_piece, tasks_of
 from mlhelpers.jobs.local.lost import true_row
-from mlhelpers.jobs.local.queue import start_next
+from mlhelpers.jobs.local.queue import Start, start_next, start_supervisor
 from mlhelpers.jobs.local.store import FINAL, FIRST, Store
 from mlhelpers.jobs.spec import JobSpec
 from mlhelpers.settings import current
@@ -58,12 +58,14 @@ class LocalBackend(Backend):
 
     Args:
         folder: Where the store lies.
+        start: What starts the supervisor of a job that is submitted.
     """
 
     name = "local"
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, start: Start = start_supervisor) -> None:
         self._folder = folder
+        self._start = start
         self._store = Store(folder)
 
     def plan(self, spec: JobSpec) -> Plan:
@@ -108,7 +110,7 @@ class LocalBackend(Backend):
                 }
                 self._store.add(row, then=lambda: self._put_in_place(aside, name))
             self._sweep()
-            start_next(self._store, current().max_jobs)
+            start_next(self._store, current().max_jobs, self._start)
         except OSError as error:
             raise JobError(
                 f"The job {name!r} cannot be made in {self._folder}: {error.strerror or error}. Free some room there, "

@@ -36,7 +36,7 @@ from mlhelpers.jobs.local.queue import start_next
 from mlhelpers.jobs.local.replica import Replica
 from mlhelpers.jobs.local.store import FINAL, Store
 
-__all__ = ["main"]
+__all__ = ["look_after"]
 
 _PROCESSES = "mlhelpers.jobs.local.processes"  # its psutil is slow to import: not before the trainer has started
 _LITTLE_BYTES = 1 << 16
@@ -47,9 +47,13 @@ _LEFTOVER_GRACE_S = 2.0
 _REMOVED = Outcome("FAILED", "The job's folder was removed while it ran.")
 
 
-def main() -> None:
-    """Leave the submitting process behind, run the job, record its end."""
-    folder, lock = Path(sys.argv[1]), int(sys.argv[2])
+def look_after(folder: Path, lock: int) -> None:
+    """Leave the submitting process behind, run the job, record its end.
+
+    Args:
+        folder: The job's folder.
+        lock: The file descriptor of its lock, which is held already.
+    """
     if os.fork():
         os._exit(0)  # the submitter waits for this process alone; the job's own is nobody's child
     os.set_inheritable(lock, False)
@@ -310,4 +314,4 @@ class _Supervisor:
 
 
 if __name__ == "__main__":
-    main()
+    look_after(Path(sys.argv[1]), int(sys.argv[2]))

@@ -24,14 +24,13 @@ from types import TracebackType
 
 from mlhelpers.jobs.local.cluster import this_machine
 from mlhelpers.jobs.local.environment import python_path
-from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
+from mlhelpers.jobs.local.identity import NO_TOKEN, TOKEN_VARIABLE
 
 __all__ = ["WarmPython"]
 
 _CLIENT = Path(__file__).with_name("client.py")
 # these libraries start their threads when they are imported
 _ONE_THREAD = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMEXPR_NUM_THREADS"), "1")
-_TOKEN_PLACE = "0" * 32  # as long as the engine's tokens, which are written over it
 
 
 class WarmPython:
@@ -119,4 +118,4 @@ class WarmPython:
     def _server_environment(self) -> dict[str, str]:
         path = python_path([], self._environment)
         mine = {"PYTHONPATH": path, "PYTHONUNBUFFERED": "1"}  # unbuffered as the engine's trials are
-        return {TOKEN_VARIABLE: _TOKEN_PLACE} | self._environment | _ONE_THREAD | mine
+        return {TOKEN_VARIABLE: NO_TOKEN} | self._environment | _ONE_THREAD | mine

@@ -15,13 +15,10 @@ import sys
 import threading
 from collections.abc import Collection, Sequence
 from contextlib import suppress
-from pathlib import Path
 from types import FunctionType, ModuleType
 from typing import NamedTuple, NoReturn
 
-from mlhelpers.jobs.local.identity import TOKEN_VARIABLE
-
-__all__ = ["Request", "TokenPlace", "base_path", "become"]
+__all__ = ["Request", "base_path", "become"]
 
 _SAFE_PATH = "-P"
 _KEPT = (ModuleType, FunctionType, type)  # finalisers need them
@@ -39,37 +36,6 @@ class Request(NamedTuple):
     words: Sequence[str]
     environment: dict[bytes, bytes]
     streams: Sequence[int]
-
-
-class TokenPlace:
-    """The place in this process's own memory at which /proc/PID/environ shows the job's token.
-
-    A change of os.environ is not seen there, for the kernel shows the block with which the process was started; so the
-    block itself is written over. Made before anything else touches the variable.
-    """
-
-    def __init__(self) -> None:
-        self._length = len(os.environb.get(TOKEN_VARIABLE.encode(), b""))
-        self._address = _address_in_environ(TOKEN_VARIABLE) if self._length else None
-
-    def fits(self, token: bytes) -> bool:
-        """Tell whether a token can be put there."""
-        return self._address is not None and len(token) == self._length
-
-    def write(self, token: bytes) -> None:
-        """Put a token there, which must fit."""
-        assert self._address is not None
-        ctypes.memmove(self._address, token, len(token))
-
-
-def _address_in_environ(name: str) -> int | None:
-    """Return the address of a variable's value, if it lies where the kernel looks for the environment."""
-    getenv = ctypes.CDLL(None).getenv
-    getenv.restype = ctypes.c_void_p
-    found: int | None = getenv(name.encode())
-    fields = Path("/proc/self/stat").read_text().rpartition(")")[2].split()
-    begin, end = int(fields[47]), int(fields[48])  # env_start and env_end, the 50th and 51st of proc(5)
-    return found if found is not None and begin <= found < end else None
 
 
 def base_path() -> list[str]:

@@ -21,8 +21,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
-from mlhelpers.jobs.local.identity import TOKEN_VARIABLE, die_with_parent
-from mlhelpers.jobs.local.warm.child import Request, TokenPlace, base_path, become
+from mlhelpers.jobs.local.identity import TOKEN_VARIABLE, TokenPlace, die_with_parent
+from mlhelpers.jobs.local.warm.child import Request, base_path, become
 from mlhelpers.jobs.local.warm.client import DECLINED, ENDED, NUMBER, STARTED, peer_uid, unpack
 
 __all__ = ["main"]
