@@ -38,12 +38,13 @@ lock: ready  ## pin every package again, for Python 3.11 to 3.13, with hashes (U
 	  --generate-hashes --no-emit-index-url --no-header --quiet $(if $(UPGRADE),--upgrade) -o requirements.lock
 	@echo "requirements.lock holds $$(grep -c '==' requirements.lock) packages. The next make installs what changed."
 
-bench: ready  ## measure beside plain Keras, PyTorch and pandas, jobs beside doing it by hand, searches beside Optuna's (long)
+bench: ready  ## measure beside plain Keras, PyTorch and pandas, jobs beside doing it by hand, searches beside Optuna's, the server beside others (long)
 	$(BIN)/python tests/benchmarks/run.py
 	$(BIN)/python tests/benchmarks/babyweight_csv.py --births 2000000
 	$(BIN)/python tests/benchmarks/local_jobs.py
 	$(BIN)/python tests/benchmarks/search.py
 	$(BIN)/python tests/benchmarks/studies.py
+	$(BIN)/python tests/benchmarks/serving/bench.py --many 100000
 
 soak: ready  ## the long campaigns; make test holds a short sample of them
 	@$(BIN)/python -m pytest -m soak --timeout 0 --durations 0; code=$$?; \

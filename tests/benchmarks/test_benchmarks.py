@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -64,3 +65,33 @@ def test_a_short_sample_of_the_search_gives_figures_and_tells_of_a_missing_pytor
         assert rows["gp"] == []
         assert all(rows[sampler][0]["regret"] >= 0 for sampler in ("ours", "tpe", "random"))
         assert rows["ours"][0]["regret"] != rows["random"][0]["regret"]
+
+
+def _serving(repository: Path, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
+    script = repository / "tests" / "benchmarks" / "serving" / "bench.py"
+    words = ["--only", "ours", "empty", "--rounds", "1", "--seconds", "1", "--many", "100", "--folder", str(folder)]
+    return subprocess.run(
+        [sys.executable, str(script), *words], capture_output=True, text=True, env=os.environ | environment, timeout=120
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("wrk") is None, reason="wrk is not installed")
+def test_a_short_sample_of_the_server_gives_figures(repository: Path, tmp_path: Path) -> None:
+    done = _serving(repository, tmp_path)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "times a LiteRT call and an empty ASGI answer" in done.stdout
+    (path,) = tmp_path.glob("serving-*.json")
+    told = json.loads(path.read_text())
+    (ours,) = told["figures"]["ours"]
+    assert ours["1"]["per_second"] > 0
+    assert ours["16"]["wrong"] == ours["16"]["broken"] == told["many"]["wrong"] == 0
+    assert told["many"]["sent"] >= 100
+
+
+def test_the_benchmark_of_the_server_says_what_is_missing(repository: Path, tmp_path: Path) -> None:
+    done = _serving(repository, tmp_path, PATH=str(tmp_path))
+
+    assert done.returncode == 1
+    assert "wrk is not installed. On Debian and Ubuntu:  apt install wrk" in done.stderr
