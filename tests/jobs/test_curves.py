@@ -100,6 +100,25 @@ def test_the_metric_file_stands_in_where_there_are_no_events(submit: Submit) -> 
     assert read_curves(job.describe()) == {"accuracy": {"master-replica-0": ([100, 200], [0.5, 0.75])}}
 
 
+def test_a_curve_goes_on_where_a_trainer_was_started_again(submit: Submit) -> None:
+    job = submit(
+        """
+        import os, pathlib, sys
+        import hypertune
+        began = pathlib.Path("began")
+        again = began.exists()
+        began.touch()
+        report = hypertune.HyperTune().report_hyperparameter_tuning_metric
+        for step in (30, 40) if again else (10, 20, 30):
+            report("accuracy", step / 100 + again, step)
+        sys.exit(0 if again else 7)
+        """
+    )
+    job.wait(30)
+
+    assert read_curves(job.describe()) == {"accuracy": {"master-replica-0": ([10, 20, 30, 40], [0.1, 0.2, 1.3, 1.4])}}
+
+
 def test_before_anything_is_reported_the_error_says_where_was_looked(submit: Submit, tmp_path: Path) -> None:
     job = submit("print('nothing')", job_dir=tmp_path / "out")
     job.wait(30, progress=False)

@@ -17,6 +17,7 @@ from mlhelpers.jobs.lines import last_lines
 from mlhelpers.jobs.local.cluster import Task
 from mlhelpers.jobs.local.identity import die_with_parent
 from mlhelpers.jobs.local.logs import Marks, log_path
+from mlhelpers.jobs.metric_file import set_aside
 
 __all__ = ["Replica"]
 
@@ -63,6 +64,8 @@ class Replica:
         merged = {name: value for name, value in {**os.environ, **changes}.items() if value is not None}
         cwd = self._launch["cwd"] if os.path.isdir(self._launch["cwd"]) else self._folder
         self.exit_code = self.due_at = None
+        if metric_file := environment.get("CLOUD_ML_HP_METRIC_FILE"):
+            set_aside(Path(metric_file))
         with open(self._log, "ab") as log:
             self._began_at = log.tell()
             self.process = subprocess.Popen(
