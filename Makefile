@@ -45,6 +45,7 @@ bench: ready  ## measure beside plain Keras, PyTorch and pandas, jobs beside doi
 	$(BIN)/python tests/benchmarks/search.py
 	$(BIN)/python tests/benchmarks/studies.py
 	$(BIN)/python tests/benchmarks/serving/bench.py --many 100000
+	$(BIN)/python tests/benchmarks/batch.py
 
 soak: ready  ## the long campaigns; make test holds a short sample of them
 	@$(BIN)/python -m pytest -m soak --timeout 0 --durations 0; code=$$?; \

@@ -20,12 +20,14 @@ _MAY_IMPORT = {
     "errors": set(),
     "settings": {"errors"},
     "storage": {"errors", "settings"},
+    "labels": {"errors"},
     "frameworks": {"errors"},
-    "datasets": _FLOOR,
-    "trainers": _FLOOR | {"datasets", "frameworks"},
-    "jobs": _FLOOR | {"board", "plots"},  # for how a job shows itself, inside functions
+    "tfrecords": {"errors"},
+    "datasets": _FLOOR | {"tfrecords"},
+    "trainers": _FLOOR | {"datasets", "frameworks", "tfrecords"},
+    "jobs": _FLOOR | {"board", "labels", "plots"},  # for how a job shows itself, inside functions
     "tuning": _FLOOR | {"jobs", "plots"},
-    "serving": _FLOOR | {"frameworks", "jobs"},  # a batch prediction is a job
+    "serving": _FLOOR | {"frameworks", "jobs", "labels", "tfrecords"},  # a batch prediction is a job, and reads records
     "plots": {"errors"},
     "pictures": {"errors"},
     "strokes": {"errors", "pictures"},

@@ -106,12 +106,11 @@ def _check_ports(first: int, count: int) -> None:
 @click.option(
     "--framework",
     type=click.Choice(["tensorflow", "scikit-learn", "xgboost"], case_sensitive=False),
-    default="tensorflow",
-    show_default=True,
-    help="What the model was made with.",
+    help="What the model was made with; refused where the files say another.  [default: what the files say]",
 )
+@click.option("--trust-pickle", is_flag=True, help="Open a pickle or joblib file; it runs whatever its maker put in.")
 @format_option()
-def predict(model_dir: str, framework: str, output_format: str, **given: Any) -> None:
+def predict(model_dir: str, framework: str | None, trust_pickle: bool, output_format: str, **given: Any) -> None:
     """Predict with an exported model in this process, without a model's name or a server.
 
     The output is that of `mlhelpers predict`: objects as a table with sorted columns, anything else as JSON.
@@ -122,9 +121,10 @@ def predict(model_dir: str, framework: str, output_format: str, **given: Any) ->
       mlhelpers local predict --model-dir output/export/Servo --json-instances request.json
     """
     from mlhelpers import serving
-    from mlhelpers.serving.registry import exports
+    from mlhelpers.serving.registry import exports, resources
 
-    if framework != "tensorflow":
-        raise UsageError(f"Models of {framework} cannot be loaded yet; --framework tensorflow can.")
-    instances, signature_name = read_given(**given)
-    predict_with(serving.load(exports.find_export(model_dir)), instances, signature_name, output_format)
+    asked = read_given(**given)
+    folder = exports.find_export(model_dir)
+    if framework is not None:
+        resources.check_framework(framework, folder)
+    predict_with(serving.load(folder, trust_pickle=trust_pickle), asked, output_format)

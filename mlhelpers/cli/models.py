@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import click
 
+from mlhelpers.cli.labels import label_changes, label_options, labels_option, parse_labels
 from mlhelpers.cli.output import echo_resource, echo_rows, format_option
+from mlhelpers.errors import UsageError
 
 __all__ = ["models"]
 
 
 @click.group()
 def models() -> None:
-    """Make, list, describe and delete models.
+    """Make, list, describe, change and delete models; share requests out over their versions.
 
     \b
     Example:
@@ -24,8 +26,13 @@ def models() -> None:
 @click.argument("name")
 @click.option("--regions", "--region", "regions", metavar="REGION", help="Region it would be served from in the cloud.")
 @click.option("--description", default="", help="What the model is for.")
+@labels_option
+@click.option("--enable-logging", is_flag=True, help="In the cloud; without effect on this machine.")
+@click.option("--enable-console-logging", is_flag=True, help="In the cloud; without effect on this machine.")
 @format_option()
-def create(name: str, regions: str | None, description: str, output_format: str) -> None:
+def create(
+    name: str, regions: str | None, description: str, labels: str | None, output_format: str, **cloud: bool
+) -> None:
     """Make a model, as yet without versions.
 
     \b
@@ -34,7 +41,8 @@ def create(name: str, regions: str | None, description: str, output_format: str)
     """
     from mlhelpers.serving import ModelStore
 
-    model = ModelStore().create_model(name, description=description, regions=regions or ())
+    marks = parse_labels(labels or "")
+    model = ModelStore().create_model(name, description=description, regions=regions or (), labels=marks)
     if output_format == "table":
         click.echo(f"Created the model {model.name}.")
     else:
@@ -79,6 +87,58 @@ def describe(name: str, output_format: str) -> None:
 
 @models.command()
 @click.argument("name")
+@click.option("--description", help="What the model is for.")
+@label_options
+@format_option("yaml")
+def update(
+    name: str,
+    description: str | None,
+    update_labels: str | None,
+    remove_labels: str | None,
+    clear_labels: bool,
+    output_format: str,
+) -> None:
+    """Change the description and the labels of a model.
+
+    \b
+    Example:
+      mlhelpers models update digits --description "handwritten digits" --update-labels team=blue
+    """
+    from mlhelpers.serving import ModelStore
+
+    changes = label_changes(update_labels, remove_labels, clear_labels, description)
+    model = ModelStore().update_model(name, description=description, labels=changes, clear_labels=clear_labels)
+    click.echo(f"Updated the model {name}.", err=True)
+    echo_resource(model.describe(), output_format)
+
+
+@models.command("set-traffic")
+@click.argument("name")
+@click.argument("shares", nargs=-1, metavar="[VERSION=PERCENT...]")
+@click.option("--clear", is_flag=True, help="Leave all requests to the default version.")
+@format_option("yaml")
+def set_traffic(name: str, shares: tuple[str, ...], clear: bool, output_format: str) -> None:
+    """Share the requests that name no version out over versions, in whole percent that sum to 100.
+
+    Of any 100 requests in a row each version gets exactly its share.
+
+    \b
+    Examples:
+      mlhelpers models set-traffic digits v1=90 v2=10
+      mlhelpers models set-traffic digits --clear
+    """
+    from mlhelpers.serving import ModelStore
+
+    if clear == bool(shares):
+        raise UsageError("Give the shares, VERSION=PERCENT,… as in v1=90,v2=10, or --clear, and not both.")
+    model = ModelStore().set_traffic(name, _shares(",".join(shares)))
+    told = ", ".join(f"{version} {share} %" for version, share in model.traffic.items())
+    click.echo(f"Requests to {name} go to {told or f'its default version, {model.default_version}'}.", err=True)
+    echo_resource(model.describe(), output_format)
+
+
+@models.command()
+@click.argument("name")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
 def delete(name: str, yes: bool) -> None:
     """Delete a model that has no versions any more.
@@ -95,3 +155,14 @@ def delete(name: str, yes: bool) -> None:
         click.confirm(f"Delete the model {name}?", abort=True)
     store.delete_model(name)
     click.echo(f"Deleted the model {name}.")
+
+
+def _shares(text: str) -> dict[str, int]:
+    shares: dict[str, int] = {}
+    for pair in filter(None, text.split(",")):
+        version, _, percent = (part.strip() for part in pair.partition("="))
+        if not (percent.isascii() and percent.isdigit()) or len(percent) > 3 or version in shares:
+            fault = "names its version a second time" if version in shares else "is no whole percentage of a version"
+            raise UsageError(f"The share {pair[:60]!r} {fault}. Write VERSION=PERCENT,… as in v1=90,v2=10.")
+        shares[version] = int(percent)
+    return shares

@@ -8,7 +8,7 @@ from typing import Any, TypeVar
 
 import click
 
-__all__ = ["echo_box", "echo_resource", "echo_rows", "format_option"]
+__all__ = ["echo_box", "echo_resource", "echo_rows", "echo_table", "format_option"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -41,6 +41,20 @@ def echo_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output_
         click.echo(_aligned([[column.upper() for column in columns], *cells]))
     else:
         echo_resource([dict(row) for row in rows], output_format)
+
+
+def echo_table(rows: Sequence[Mapping[str, Any]], columns: Sequence[str]) -> None:
+    """Print any plain data as a table with upper-cased titles; whatever keys and values hold, a row is one line.
+
+    A text stands as it is, anything else as JSON; a key that a row lacks is an empty cell. A text that would tear the
+    table, for instance one with a line break, is written with escapes.
+
+    Args:
+        rows: One mapping per row.
+        columns: The keys to show, in order; any texts.
+    """
+    cells = [[_cell(row[column]) if column in row else "" for column in columns] for row in rows]
+    click.echo(_aligned([[_printable(column.upper()) for column in columns], *cells]))
 
 
 def echo_resource(resource: object, output_format: str = "yaml") -> None:
@@ -81,6 +95,14 @@ def _yaml(resource: object) -> str:
 
     Dumper.add_representer(str, text)
     return str(yaml.dump(resource, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110))
+
+
+def _cell(value: object) -> str:
+    return _printable(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str))
+
+
+def _printable(text: str) -> str:
+    return text if text.isprintable() else ascii(text)
 
 
 def _aligned(rows: Sequence[Sequence[str]]) -> str:

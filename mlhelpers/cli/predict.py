@@ -5,23 +5,37 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import click
 
 from mlhelpers.cli.completion import PLACE
-from mlhelpers.cli.output import echo_resource, echo_rows, format_option
+from mlhelpers.cli.output import echo_resource, echo_table, format_option
 from mlhelpers.errors import DataError, PredictionError, UsageError, unknown_name
 
 if TYPE_CHECKING:
     from mlhelpers.serving import Predictor
 
-__all__ = ["instance_options", "predict", "predict_with", "print_predictions", "read_given"]
+__all__ = ["Given", "instance_options", "predict", "predict_with", "print_predictions", "read_given"]
 __all__ += ["read_instances", "read_request", "read_texts"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
 _MAX_INSTANCES = 100  # the most that the tool sends at once, as gcloud; the server itself counts bytes
+
+
+class Given(NamedTuple):
+    """What is asked of a model.
+
+    Attributes:
+        instances: The instances.
+        signature_name: The signature to call, or None.
+        parameters: How the model shall answer, or None.
+    """
+
+    instances: Any
+    signature_name: str | None = None
+    parameters: Any = None
 
 
 def instance_options(command: _Command) -> _Command:
@@ -70,19 +84,19 @@ def predict(
     """
     from mlhelpers import serving
 
-    instances, signature_name = read_given(**given)
+    asked = read_given(**given)
     predictor: serving.Predictor
     if address is not None:
         predictor = serving.connect(model, version, address, token=token)
     else:
         found = serving.ModelStore().version(model, version)
-        predictor = serving.load(f"{found.model}/{found.name}")
-    predict_with(predictor, instances, signature_name, output_format)
+        predictor = serving.connect(found.model, found.name, backend="local")
+    predict_with(predictor, asked, output_format)
 
 
 def read_given(
     json_instances: str | None, json_request: str | None, text_instances: str | None, signature_name: str | None
-) -> tuple[Any, str | None]:
+) -> Given:
     """Read the instances from where the options say.
 
     Args:
@@ -92,7 +106,7 @@ def read_given(
         signature_name: The signature to call; it counts for more than that of a request.
 
     Returns:
-        The instances, and the signature's name or None.
+        What is asked.
 
     Raises:
         UsageError: Not exactly one file is named, or it holds too many instances.
@@ -104,23 +118,25 @@ def read_given(
             "Give the instances with exactly one of --json-instances FILE, --json-request FILE and "
             "--text-instances FILE."
         )
-    instances: Any
     if json_request is not None:
-        instances, named = read_request(json_request)
-        signature_name = signature_name or named
+        given = read_request(json_request)
     elif json_instances is not None:
-        instances = read_instances(json_instances)
+        given = Given(read_instances(json_instances))
     else:
-        instances = read_texts(text_instances or "-")
-    if isinstance(instances, list) and len(instances) > _MAX_INSTANCES:
-        raise UsageError(f"{len(instances)} instances are more than the {_MAX_INSTANCES} of one call; split the file.")
-    return instances, signature_name
+        given = Given(read_texts(text_instances or "-"))
+    count = len(given.instances) if isinstance(given.instances, list) else 0
+    if count > _MAX_INSTANCES:
+        raise UsageError(
+            f"{count:,} instances are more than the {_MAX_INSTANCES} of one call. Split the file, or send all with  "
+            "mlhelpers jobs submit prediction,  or from Python with  serving.connect(MODEL).predict_frame(frame)"
+        )
+    return given._replace(signature_name=signature_name or given.signature_name)
 
 
-def predict_with(predictor: Predictor, instances: Any, signature_name: str | None, output_format: str) -> None:
+def predict_with(predictor: Predictor, given: Given, output_format: str) -> None:
     """Print what a predictor says to the instances, and close it."""
     with predictor:
-        print_predictions(predictor.predict(instances, signature_name), output_format)
+        print_predictions(predictor.predict(*given), output_format)
 
 
 def read_instances(file: str) -> list[Any]:
@@ -162,14 +178,14 @@ def _lines(file: str, what: str) -> list[str]:
     return lines
 
 
-def read_request(file: str) -> tuple[Any, str | None]:
+def read_request(file: str) -> Given:
     """Read a whole request.
 
     Args:
         file: A path, or "-" for stdin; UTF-8, with or without a byte order mark.
 
     Returns:
-        The instances, and the signature's name or None.
+        What is asked.
 
     Raises:
         DataError: The file cannot be read.
@@ -182,13 +198,15 @@ def read_request(file: str) -> tuple[Any, str | None]:
             f'{_shown(file)} should hold {{"instances": [...]}}. For one instance per line use --json-instances.'
         )
     for key in request:
-        if key not in ("instances", "signature_name"):
-            raise unknown_name("key of a prediction request", key, ("instances", "signature_name"))
-    return request["instances"], request.get("signature_name")
+        if key not in Given._fields:
+            raise unknown_name("key of a prediction request", key, Given._fields)
+    return Given(**request)
 
 
 def print_predictions(predictions: Sequence[Any], output_format: str) -> None:
     """Print predictions as gcloud does: objects as a table with sorted, upper-case columns, anything else as JSON.
+
+    The columns are the keys of the first prediction; a key that only later ones have comes after them.
 
     Args:
         predictions: One per instance.
@@ -197,18 +215,11 @@ def print_predictions(predictions: Sequence[Any], output_format: str) -> None:
     if output_format != "table":
         echo_resource({"predictions": list(predictions)}, output_format)
     elif predictions and all(isinstance(one, Mapping) and one for one in predictions):
-        keys = sorted({str(key) for one in predictions for key in one})
-        # a key may be any text, also one that would break a line of the table
-        titles = {key: _cell(key) for key in keys}
-        rows = [{titles[str(key)]: _cell(value) for key, value in one.items()} for one in predictions]
-        echo_rows(rows, [titles[key] for key in keys], output_format)
+        first = sorted(predictions[0])
+        later = sorted({key for one in predictions for key in one} - set(first))
+        echo_table(predictions, [*first, *later])
     else:
         echo_resource(list(predictions), "json")
-
-
-def _cell(value: object) -> str:
-    text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False, default=str)
-    return text if text.isprintable() else ascii(text)  # a line break or an escape sequence would tear the table
 
 
 def _read(file: str) -> str:

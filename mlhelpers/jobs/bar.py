@@ -16,11 +16,12 @@ from mlhelpers.jobs.hints import times
 if TYPE_CHECKING:
     from tqdm.std import tqdm
 
-__all__ = ["ProgressBar", "number", "progress_text"]
+__all__ = ["ProgressBar", "metric_text", "number", "progress_text"]
 
 _FORMAT = "{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} {unit}, {elapsed}{postfix}"
 _FORMAT_AT_FIRST = "{desc}, {elapsed}"  # until the trainer has told how many steps there are
 _REDRAW_S = 0.5
+_QUICK = 1000  # so many a second, and a part of one says nothing
 
 
 class ProgressBar:
@@ -69,7 +70,7 @@ class ProgressBar:
 
 
 def progress_text(progress: dict[str, Any]) -> str:
-    """Return one line: steps/s, time left, metrics.
+    """Return one line: steps/s (or whatever the unit is), time left, metrics.
 
     Example:
         >>> progress_text({"steps_per_second": 41.23, "seconds_left": 75, "metrics": {"accuracy": 0.97}})
@@ -81,14 +82,20 @@ def progress_text(progress: dict[str, Any]) -> str:
     if progress.get("restarts"):
         parts.append(f"started again {times(progress['restarts'])}")
     if speed := number(progress.get("steps_per_second")):
-        parts.append(f"{speed:.1f} steps/s")
+        unit = progress.get("unit") or "steps"
+        parts.append(f"{speed:,.0f} {unit}/s" if speed >= _QUICK else f"{speed:.1f} {unit}/s")
     if left := number(progress.get("seconds_left")):
         minutes, seconds = divmod(round(left), 60)
         parts.append(f"{minutes} min {seconds} s left" if minutes else f"{seconds} s left")
     metrics = progress.get("metrics")
     known = metrics if isinstance(metrics, dict) else {}
-    parts += [f"{name} {value:.4f}" for name, value in known.items() if number(value) is not None]
+    parts += [f"{name} {metric_text(value)}" for name, value in known.items() if number(value) is not None]
     return ", ".join(parts)
+
+
+def metric_text(value: int | float) -> str:
+    """Return a metric for reading: a count whole, anything else with four decimals."""
+    return f"{value:,}" if isinstance(value, int) else f"{value:.4f}"
 
 
 def number(value: object) -> int | float | None:

@@ -69,6 +69,12 @@ class Plan:
     spec: JobSpec
     request: Mapping[str, Any]
 
+    @property
+    def input(self) -> Mapping[str, Any]:
+        """What the job is given, as the service's trainingInput or predictionInput."""
+        found: Mapping[str, Any] = self.request.get("predictionInput") or self.request["trainingInput"]
+        return found
+
     def __str__(self) -> str:
         import yaml
 

@@ -76,7 +76,7 @@ def log_folder(resource: Mapping[str, Any]) -> Path:
     for folder in _folders(resource):
         if next(_runs_below(folder, _began(resource)), None):
             return folder
-    job_dir = resource["trainingInput"].get("jobDir")
+    job_dir = resource.get("trainingInput", {}).get("jobDir")
     if job_dir is None or not (folder := _path(job_dir, resource)).is_dir():
         raise _nothing_yet(resource)
     return folder
@@ -85,6 +85,8 @@ def log_folder(resource: Mapping[str, Any]) -> Path:
 def _nothing_yet(resource: Mapping[str, Any]) -> JobError:
     folders = ", ".join(str(folder) for folder in _folders(resource)) or "none: it was given no folder that exists"
     name = resource["jobId"]
+    if "predictionInput" in resource:
+        return JobError(f"The job {name!r} is a batch prediction, which reports no metrics: only trainers do.")
     return JobError(
         f"The job {name!r} ({resource['state']}) has reported no metrics yet: no TensorBoard events in its folders "
         f"({folders}), and no metric file. A trainer reports by writing events to the folder given with --job-dir, "
@@ -94,8 +96,8 @@ def _nothing_yet(resource: Mapping[str, Any]) -> JobError:
 
 def _folders(resource: Mapping[str, Any]) -> list[Path]:
     """Return the folders that a job was given: its job dir, and those in its arguments that hold none of the others."""
-    job_dir = resource["trainingInput"].get("jobDir")
-    words = [word.partition("=")[2] or word for word in resource["trainingInput"].get("args", ())]
+    job_dir = resource.get("trainingInput", {}).get("jobDir")
+    words = [word.partition("=")[2] or word for word in resource.get("trainingInput", {}).get("args", ())]
     named = [_path(word, resource) for word in words if word and not word.startswith("-")]
     named = [folder for folder in dict.fromkeys(named) if folder.is_dir()]
     first = [] if job_dir is None else [_path(job_dir, resource)]

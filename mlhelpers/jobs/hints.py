@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 import signal
 
-__all__ = ["DISK_FULL", "STUDY_FAILED", "cause", "ending", "is_permanent", "obituary", "study_failure", "times"]
+__all__ = ["DISK_FULL", "PREDICTION_FAILED", "STUDY_FAILED", "cause", "ending", "is_permanent", "last_words"]
+__all__ += ["obituary", "times"]
 
-STUDY_FAILED = "the study failed:"  # how the controller of a study begins its last words, where it knows why it ends
+# how a controller of ours begins its last words, where it knows why it ends
+STUDY_FAILED = "the study failed:"
+PREDICTION_FAILED = "the prediction failed:"
 DISK_FULL = "The disk is full: free some room, or send the results elsewhere."
 
 _MODULES_OF_EXTRAS = {"tensorflow": "train", "keras": "train", "hypertune": "train", "matplotlib": "notebooks"}
@@ -103,9 +106,9 @@ _BY_CODE = {
 }
 
 
-def study_failure(lines: list[str]) -> str:
-    """Return why a study failed, from its controller's last lines; empty where it has not said."""
-    starts = [at for at, line in enumerate(lines) if line.startswith(STUDY_FAILED)]
+def last_words(lines: list[str]) -> str:
+    """Return why a study or a prediction failed, from its controller's last lines; empty where it has not said."""
+    starts = [at for at, line in enumerate(lines) if line.startswith((STUDY_FAILED, PREDICTION_FAILED))]
     return "\n".join(lines[starts[-1] :]).replace("the", "The", 1) if starts else ""
 
 

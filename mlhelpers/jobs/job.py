@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from mlhelpers.errors import JobError, MLHelpersError
 from mlhelpers.jobs.base import Backend, JobState, LogEntry
 from mlhelpers.jobs.lines import last_lines
-from mlhelpers.jobs.spec import checked_labels
+from mlhelpers.labels import checked_labels
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -166,7 +166,7 @@ class Job:
         self._backend.relabel(self._name, labels, clear)
 
     def describe(self) -> dict[str, Any]:
-        """Return the job as plain data: jobId, state, createTime, …, trainingInput, errorMessage where it failed."""
+        """Return the job as plain data: jobId, state, trainingInput (or predictionInput), errorMessage if any."""
         return self._backend.describe(self._name)
 
     def plot(self, metric: str | None = None, *, ax: Axes | None = None) -> list[Axes]:

@@ -11,14 +11,14 @@ from typing import Any
 
 from mlhelpers.errors import UsageError, unknown_name
 from mlhelpers.jobs.machines import SCALE_TIERS, WHOLE_NUMBER, Pool, Tier, check_forms
+from mlhelpers.labels import checked_labels
 
-__all__ = ["MAX_RUNNING_S", "SCALE_TIERS", "JobSpec", "Pool", "Tier", "checked_labels"]
+__all__ = ["MAX_RUNNING_S", "SCALE_TIERS", "JobSpec", "Pool", "Tier"]
 
 MAX_RUNNING_S = 604800.0  # seven days, as on the service
 _NO_MACHINES = Pool()
 _NAME = re.compile(r"[A-Za-z][A-Za-z0-9_]{0,127}")
 _VERSION = re.compile(r"\d+\.\d+")
-_LABEL = re.compile(r"[a-z0-9_-]{1,63}")
 
 
 @dataclass(frozen=True)
@@ -262,21 +262,6 @@ def _text_mapping(what: str, mapping: Mapping[str, str]) -> dict[str, str]:
                 f"{what} has {key!r}: {value!r}. Names and values must be texts, for instance {{'SEED': '1'}}."
             )
     return dict(mapping)
-
-
-def checked_labels(labels: Mapping[str, str]) -> dict[str, str]:
-    """Return labels as they are, if the service would take them.
-
-    Raises:
-        UsageError: A key or a value is no text of the form that labels have.
-    """
-    for key, value in labels.items():
-        if not _LABEL.fullmatch(str(key)) or (value and not _LABEL.fullmatch(str(value))):
-            raise UsageError(
-                f"The label {key}={value} is refused. Keys and values are lower-case letters, digits, '-' and '_', "
-                "63 at most."
-            )
-    return _text_mapping("labels", labels)
 
 
 def _suggestion(name: object) -> str:

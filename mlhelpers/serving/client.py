@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import base64
+import gzip
 import json
+from collections.abc import Iterator, Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
@@ -11,17 +13,25 @@ from urllib.parse import quote, urlsplit
 import numpy as np
 import requests
 
-from mlhelpers.errors import ModelError, PredictionError, UsageError
+from mlhelpers.errors import MLHelpersError, ModelError, PredictionError, UsageError
+from mlhelpers.serving.frames import Frame, place_in, predict_frame
+from mlhelpers.serving.patience import ask_patiently
 from mlhelpers.serving.registry.resources import UnknownModelError, check_name
+from mlhelpers.serving.signature import ModelSignature, parse_signature
 
-__all__ = ["DEFAULT_ADDRESS", "HttpPredictor", "connect"]
+__all__ = ["DEFAULT_ADDRESS", "HttpPredictor", "connected"]
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8501"
 _TIMEOUT_S = 60.0
+_REQUEST_BYTES = 1_500_000  # what the service takes, and a server here where nothing else was said
+_COMPRESSED_BYTES = 16_384  # from here on a body is compressed: over a network, not within this machine
+_LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
 class HttpPredictor:
     """A model behind a prediction server.
+
+    Where the server is busy, still loading, or hangs up, it is asked again, within the time limit.
 
     Taught in notebook 08.
     """
@@ -35,9 +45,11 @@ class HttpPredictor:
         self._timeout_s = timeout_s
         path = f"/v1/models/{quote(model)}" + (f"/versions/{quote(version)}" if version else "")
         self._url = address + path
+        self._is_near = urlsplit(address).hostname in _LOOPBACK
         self._session: requests.Session | None = requests.Session()
-        # a proxy named in the environment has no way to this machine's own loopback
-        self._session.trust_env = urlsplit(address).hostname not in ("127.0.0.1", "localhost", "::1")
+        if self._is_near:
+            self._session.trust_env = False  # a proxy of the environment has no way to this machine's own loopback
+            self._session.headers["Accept-Encoding"] = "identity"  # packing costs more than the way
         if token:
             self._session.headers["Authorization"] = f"Bearer {token}"
         self._signature: dict[str, Any] | None = None
@@ -49,33 +61,86 @@ class HttpPredictor:
             self._signature = dict(self._ask("GET", "/metadata")["signature"])
         return self._signature
 
-    def predict(self, instances: Any, signature_name: str | None = None) -> list[dict[str, Any]]:
-        """Return one prediction per instance.
+    def predict(
+        self, instances: Any, signature_name: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
+        """Return one prediction per instance, from one request.
 
         Args:
             instances: A list of instances: objects with the inputs' names as keys, or bare values (nested lists,
                 arrays) where the signature has a single input. An array (n, …) stands for the list of its n parts.
             signature_name: The signature to take; None lets the keys decide, then the default.
+            parameters: How the model shall answer, handed on to the server; no model here takes any.
 
         Returns:
             One dict of plain Python values per instance, in their order.
 
         Raises:
-            PredictionError: An instance that the signature does not take, a server that is not there or refuses.
+            PredictionError: An instance that the signature does not take, a request that is too long, a server that is
+                not there or refuses.
             UnknownModelError: The server has no such model or version.
-            ModelError: The predictor is closed.
+            ModelError: The model failed, or the predictor is closed.
         """
-        request: dict[str, Any] = {"instances": instances}
-        if signature_name is not None:
-            request["signature_name"] = signature_name
-        try:
-            body = json.dumps(request, default=_plain, allow_nan=False, separators=(",", ":")).encode()
-        except ValueError as error:
-            raise PredictionError(
-                f"The instances cannot be sent as JSON: {error}. NaN and infinity are no JSON."
-            ) from None
-        predictions: list[dict[str, Any]] = self._ask("POST", ":predict", body)["predictions"]
+        return self._predict(_json(instances), _beside(signature_name, parameters))
+
+    def predict_frame(
+        self,
+        frame: Frame,
+        *,
+        signature_name: str | None = None,
+        key: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Frame:
+        """Predict for each row of a table, in as many requests as it takes; a long one shows how far it is.
+
+        Args:
+            frame: A DataFrame of polars or pandas (n rows); its columns are the inputs of the signature.
+            signature_name: The signature to take; None lets the columns decide, then the default.
+            key: A column that is no input: it is passed through to the result, and not sent. None stands for "key",
+                where there is such a column.
+            parameters: As for `predict`.
+
+        Returns:
+            A DataFrame of the same library, n rows in the same order: the key's column, if any, then one for each
+            output; an output of several values is a column of lists. A pandas index is kept.
+
+        Raises:
+            UsageError: It is no DataFrame, a column is missing, or one is neither an input nor the key.
+            PredictionError: A value that the signature does not take; the message names the row, counted from 0. Or a
+                server that is not there or refuses.
+            UnknownModelError: The server has no such model or version.
+            ModelError: The model failed, or the predictor is closed.
+        """
+
+        def ask(instances: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+            encoded = [_json(instance, f"instances[{index}]") for index, instance in enumerate(instances)]
+            beside = _beside(name, parameters)
+            spans = _spans(encoded, _REQUEST_BYTES - len(beside) - 100)
+            return [one for span in spans for one in self._predict_span(encoded, *span, beside)]
+
+        return predict_frame(frame, self._model_signature(), ask, signature_name, key)
+
+    def _model_signature(self) -> ModelSignature:
+        return parse_signature(self.signature)
+
+    def _predict(self, instances: bytes, beside: bytes) -> list[dict[str, Any]]:
+        predictions: list[dict[str, Any]] = self._ask("POST", ":predict", b'{"instances":' + instances + beside + b"}")[
+            "predictions"
+        ]
         return predictions
+
+    def _predict_span(self, encoded: Sequence[bytes], start: int, stop: int, beside: bytes) -> list[dict[str, Any]]:
+        """Ask for a span of instances that are JSON already, in several requests where it is too long for one."""
+        try:
+            return self._predict(b"[" + b",".join(encoded[start:stop]) + b"]", beside)
+        except _TooLongError:  # the server was started with a lower limit
+            if stop - start == 1:
+                raise
+        except PredictionError as error:
+            raise PredictionError(place_in(str(error), start)) from error
+        middle = (start + stop) // 2
+        first = self._predict_span(encoded, start, middle, beside)
+        return first + self._predict_span(encoded, middle, stop, beside)
 
     def close(self) -> None:
         """Close the connection; closing twice is fine."""
@@ -84,13 +149,8 @@ class HttpPredictor:
             self._session = None
 
     def _ask(self, method: str, suffix: str, body: bytes | None = None) -> dict[str, Any]:
-        if self._session is None:
-            raise ModelError(f"The predictor of {self.model!r} is closed. Connect again.")
         try:
-            headers = {"Content-Type": "application/json"} if body else {}
-            answer = self._session.request(
-                method, self._url + suffix, data=body, headers=headers, timeout=self._timeout_s, allow_redirects=False
-            )
+            answer = self._send(method, suffix, body)
         except requests.Timeout as error:
             raise PredictionError(
                 f"The server at {self.address} did not answer within {self._timeout_s:g} s."
@@ -107,9 +167,25 @@ class HttpPredictor:
                 f"program listening there? {_start(self.address)}"
             )
         if not answer.ok:
-            kind = UnknownModelError if answer.status_code == 404 else PredictionError
+            kind = _ERRORS.get(answer.status_code, PredictionError)
             raise kind(f"The server at {self.address} answered {answer.status_code}: {document['error']}")
         return document
+
+    def _send(self, method: str, suffix: str, body: bytes | None) -> requests.Response:
+        session = self._session
+        if session is None:
+            raise ModelError(f"The predictor of {self.model!r} is closed. Connect again.")
+        headers = {"Content-Type": "application/json"} if body else {}
+        if body and not self._is_near and len(body) >= _COMPRESSED_BYTES:
+            body = gzip.compress(body, compresslevel=1, mtime=0)
+            headers["Content-Encoding"] = "gzip"
+
+        def send(seconds: float) -> requests.Response:
+            return session.request(
+                method, self._url + suffix, data=body, headers=headers, timeout=seconds, allow_redirects=False
+            )
+
+        return ask_patiently(send, self._timeout_s)
 
     def __enter__(self) -> Self:
         return self
@@ -124,28 +200,28 @@ class HttpPredictor:
         return f"<Predictor {name}: {'closed' if self._session is None else f'over HTTP, {self.address}'}>"
 
 
-def connect(
+def connected(
     model: str,
-    version: str | None = None,
-    address: str | None = None,
+    version: str | None,
     *,
+    address: str | None = None,
     token: str | None = None,
-    timeout_s: float = _TIMEOUT_S,
+    timeout_s: float | None = None,
 ) -> HttpPredictor:
-    """Connect to a model of a prediction server.
+    """Connect to a model of a prediction server: the backend "http" of `serving.connect`.
 
     Args:
         model: The model's name.
-        version: A version's name; None leaves it to the server's default.
-        address: The server, for instance "http://127.0.0.1:8501", which is the default.
+        version: A version's name; None leaves it to the model's default or traffic split.
+        address: The server; None stands for `DEFAULT_ADDRESS`.
         token: The server's token, where it wants one.
-        timeout_s: How long to wait for an answer, in seconds.
+        timeout_s: How long to wait for an answer in all, in seconds; 60 where None.
 
     Returns:
         The predictor; the server has been asked once, so the model is known to be there.
 
     Raises:
-        UsageError: The address is no http(s) address, or a name is malformed.
+        UsageError: The address is no http(s) address, the time limit is no time, or a name is malformed.
         PredictionError: No server answers there.
         UnknownModelError: The server has no such model or version.
     """
@@ -155,13 +231,51 @@ def connect(
     address = (address or DEFAULT_ADDRESS).rstrip("/")
     if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
         raise UsageError(f"{address!r} is no address of a server; it looks like {DEFAULT_ADDRESS}.")
-    predictor = HttpPredictor(model, version, address, token=token, timeout_s=timeout_s)
+    if timeout_s is not None and not timeout_s > 0:
+        raise UsageError(f"timeout_s={timeout_s!r} is refused. Give the seconds to wait for an answer, over 0.")
+    predictor = HttpPredictor(model, version, address, token=token, timeout_s=timeout_s or _TIMEOUT_S)
     try:
         _ = predictor.signature
     except BaseException:
         predictor.close()
         raise
     return predictor
+
+
+class _TooLongError(PredictionError):
+    """The body is longer than the server takes."""
+
+
+# the status of a refusal -> the error that says the same in process; any other is a PredictionError
+_ERRORS: dict[int, type[MLHelpersError]] = {404: UnknownModelError, 413: _TooLongError, 500: ModelError}
+
+
+def _spans(encoded: Sequence[bytes], limit: int) -> Iterator[tuple[int, int]]:
+    """Cut a row of encoded instances so that no span is longer than the limit; one that is too long goes alone."""
+    start = size = 0
+    for index, one in enumerate(encoded):
+        size += len(one) + 1
+        if size > limit and index > start:
+            yield start, index
+            start, size = index, len(one) + 1
+    if start < len(encoded):
+        yield start, len(encoded)
+
+
+def _beside(signature_name: str | None, parameters: Mapping[str, Any] | None) -> bytes:
+    """Return what a request says besides its instances, to be put behind them."""
+    given = {"signature_name": signature_name, "parameters": None if parameters is None else dict(parameters)}
+    said = {name: value for name, value in given.items() if value is not None}
+    return b"," + _json(said)[1:-1] if said else b""
+
+
+def _json(value: Any, what: str = "An instance") -> bytes:
+    try:
+        return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":")).encode()
+    except (TypeError, RecursionError) as error:
+        raise PredictionError(f"{what} cannot be sent as JSON: {error}.") from None
+    except ValueError as error:
+        raise PredictionError(f"{what} cannot be sent as JSON: {error}. NaN and infinity are no JSON.") from None
 
 
 def _start(address: str) -> str:
@@ -174,6 +288,4 @@ def _plain(value: Any) -> Any:
         return value.tolist()
     if isinstance(value, bytes):
         return {"b64": base64.b64encode(value).decode("ascii")}
-    raise PredictionError(
-        f"An instance holds a {type(value).__name__}, which JSON cannot carry; send numbers, texts, bytes or lists."
-    )
+    raise TypeError(f"it holds a {type(value).__name__}; send numbers, texts, bytes or lists")

@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlhelpers.errors import ModelError, PredictionError
-from mlhelpers.serving.instances import to_batch
+from mlhelpers.serving.instances import KEY, Batch, check_parameters, to_batch
 from mlhelpers.serving.registry.exports import find_export
-from mlhelpers.serving.runtimes import Run, choose
-from mlhelpers.serving.signature import ModelSignature, read_signature
+from mlhelpers.serving.runtimes import Run, choose, signature_of, trust
+from mlhelpers.serving.signature import ModelSignature
 from mlhelpers.serving.texts import from_texts
 
 __all__ = ["LoadedModel", "load_model"]
@@ -38,21 +38,42 @@ class LoadedModel:
     signature: ModelSignature
     _run: Run
 
-    def predict(self, instances: object, signature_name: str | None = None) -> dict[str, NDArray[Any]]:
+    def predict(
+        self, instances: object, signature_name: str | None = None, parameters: object = None
+    ) -> dict[str, NDArray[Any]]:
         """Check instances and run the model.
 
         Args:
             instances: A list of instances, see `to_batch`.
             signature_name: The signature to take; None leaves it to the keys.
+            parameters: None or an empty object: no runtime takes any.
 
         Returns:
-            By output name: array (n, …), in the order of the instances.
+            By output name: array (n, …), in the order of the instances. Where the instances carry keys, also "key":
+            object (n,).
 
         Raises:
-            PredictionError: An instance that the signature does not take.
+            PredictionError: An instance that the signature does not take, or parameters.
             ModelError: The model failed on input that its signature allows.
         """
-        batch = to_batch(self.signature, instances, signature_name)
+        return self.answer(self.check(instances, signature_name, parameters))
+
+    def check(self, instances: object, signature_name: str | None = None, parameters: object = None) -> Batch:
+        """Check a request against the signature, without running the model; arguments and errors as `predict`.
+
+        Raises:
+            PredictionError: An instance that the signature does not take, or parameters.
+        """
+        check_parameters(parameters)
+        return to_batch(self.signature, instances, signature_name)
+
+    def answer(self, batch: Batch) -> dict[str, NDArray[Any]]:
+        """Run the model on checked instances; what it returns is as of `predict`.
+
+        Raises:
+            PredictionError: The model refuses what only it can look into, for instance bytes that are no picture.
+            ModelError: The model failed on input that its signature allows.
+        """
         parts = [
             self._answer(
                 batch.signature.name, {name: array[start : start + _CHUNK] for name, array in batch.arrays.items()}
@@ -61,8 +82,12 @@ class LoadedModel:
         ]
         names = batch.signature.outputs
         if len(parts) == 1:
-            return {name: parts[0][name] for name in names}
-        return {name: np.concatenate([part[name] for part in parts]) for name in names}
+            columns = {name: parts[0][name] for name in names}
+        else:
+            columns = {name: np.concatenate([part[name] for part in parts]) for name in names}
+        if batch.keys:
+            columns[KEY] = np.fromiter(batch.keys, object, len(batch.keys))
+        return columns
 
     def _answer(self, signature_name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
         try:
@@ -82,18 +107,20 @@ class LoadedModel:
         return {name: from_texts(array) if array.dtype.kind in "OS" else array for name, array in outputs.items()}
 
 
-def load_model(origin: str | os.PathLike[str], runtime: str | None = None) -> LoadedModel:
+def load_model(origin: str | os.PathLike[str], runtime: str | None = None, trust_pickle: bool = False) -> LoadedModel:
     """Load the model of an export folder, warm.
 
     Args:
         origin: An export folder, or a folder of timestamps of which the newest is taken.
-        runtime: "litert" or "savedmodel"; None takes the quickest that fits.
+        runtime: A name in `runtimes.RUNTIMES`, for instance "litert"; None takes the first that fits.
+        trust_pickle: Whether its owner vouches for a pickle in it; opening one runs whatever its maker put there.
 
     Raises:
-        ModelError: No model is there, it is damaged, or it does not agree with its signature.json.
+        ModelError: No model is there, it is damaged, does not agree with its signature.json, has none and does not say
+            itself what it takes, or it is a pickle that is not trusted.
         MissingExtraError: What would run it is not installed.
     """
     folder = find_export(origin)
-    signature = read_signature(folder)
     name, module = choose(folder, runtime)
-    return LoadedModel(folder, name, signature, module.load(folder, signature))
+    signature = signature_of(folder, name, trust_pickle)
+    return LoadedModel(folder, name, signature, module.load(folder, signature, **trust(module, trust_pickle)))

@@ -7,6 +7,7 @@ Python values for the same instances.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self
@@ -15,25 +16,40 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlhelpers import settings
-from mlhelpers.errors import ModelError, unknown_name
+from mlhelpers.errors import ModelError, UsageError, unknown_name
+from mlhelpers.serving.frames import Frame, predict_frame
+from mlhelpers.serving.instances import check_parameters
 from mlhelpers.serving.model import LoadedModel, load_model
 from mlhelpers.serving.registry.exports import holds_model
-from mlhelpers.serving.registry.resources import UnknownModelError, split_name
-from mlhelpers.serving.registry.store import ModelStore
+from mlhelpers.serving.registry.reading import StoreReader
+from mlhelpers.serving.registry.resources import UnknownModelError, check_name, split_name
 
-__all__ = ["LocalPredictor", "Predictor", "load", "shipped", "to_rows"]
+__all__ = ["LocalPredictor", "Predictor", "connected", "load", "shipped", "to_rows"]
 
 
 class Predictor(Protocol):
-    """What every predictor offers."""
+    """What every predictor offers, wherever its model runs."""
 
     @property
     def signature(self) -> dict[str, Any]:
         """What the model takes and gives: its signature.json."""
         ...
 
-    def predict(self, instances: Any, signature_name: str | None = None) -> list[dict[str, Any]]:
+    def predict(
+        self, instances: Any, signature_name: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Return one prediction per instance, as plain Python values."""
+        ...
+
+    def predict_frame(
+        self,
+        frame: Frame,
+        *,
+        signature_name: str | None = None,
+        key: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Frame:
+        """Return one row of outputs per row of inputs, as a frame of the same kind."""
         ...
 
     def close(self) -> None:
@@ -62,13 +78,16 @@ class LocalPredictor:
         """What the model takes and gives: its signature.json."""
         return dict(self._opened().signature.document)
 
-    def predict(self, instances: Any, signature_name: str | None = None) -> list[dict[str, Any]]:
+    def predict(
+        self, instances: Any, signature_name: str | None = None, parameters: Mapping[str, Any] | None = None
+    ) -> list[dict[str, Any]]:
         """Return one prediction per instance.
 
         Args:
             instances: A list of instances: objects with the inputs' names as keys, or bare values (nested lists,
                 arrays) where the signature has a single input. An array (n, …) stands for the list of its n parts.
             signature_name: The signature to take; None lets the keys decide, then the default.
+            parameters: How the model shall answer; no model here takes any, so None or empty.
 
         Returns:
             One dict of plain Python values per instance, in their order.
@@ -77,7 +96,40 @@ class LocalPredictor:
             PredictionError: An instance that the signature does not take; the message names it.
             ModelError: The model failed, or the predictor is closed.
         """
+        check_parameters(parameters)
         return to_rows(self._opened().predict(instances, signature_name))
+
+    def predict_frame(
+        self,
+        frame: Frame,
+        *,
+        signature_name: str | None = None,
+        key: str | None = None,
+        parameters: Mapping[str, Any] | None = None,
+    ) -> Frame:
+        """Predict for each row of a table.
+
+        Args:
+            frame: A DataFrame of polars or pandas (n rows); its columns are the inputs of the signature.
+            signature_name: The signature to take; None lets the columns decide, then the default.
+            key: A column that is no input: it is passed through to the result. None stands for "key", where there is
+                such a column.
+            parameters: As for `predict`.
+
+        Returns:
+            A DataFrame of the same library, n rows in the same order: the key's column, if any, then one for each
+            output; an output of several values is a column of lists. A pandas index is kept.
+
+        Raises:
+            UsageError: It is no DataFrame, a column is missing, or one is neither an input nor the key.
+            PredictionError: A value that the signature does not take; the message names the row, counted from 0.
+            ModelError: The model failed, or the predictor is closed.
+        """
+
+        def ask(instances: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
+            return self.predict(instances, name, parameters)
+
+        return predict_frame(frame, self._opened().signature, ask, signature_name, key)
 
     def close(self) -> None:
         """Let go of the model; closing twice is fine."""
@@ -101,13 +153,15 @@ class LocalPredictor:
         return f"<Predictor {self.name}: {state}>"
 
 
-def load(model: str | os.PathLike[str], *, runtime: str | None = None) -> LocalPredictor:
+def load(model: str | os.PathLike[str], *, runtime: str | None = None, trust_pickle: bool = False) -> LocalPredictor:
     """Load a model into this process.
 
     Args:
         model: "MODEL" (its default version) or "MODEL/VERSION" of the local store, or an export folder. A name that
             the store knows is taken from there; write "./NAME" for a folder of the same name.
-        runtime: "litert" or "savedmodel"; None takes the quickest that fits.
+        runtime: A name in `runtimes.RUNTIMES`, for instance "litert"; None takes the first that fits.
+        trust_pickle: Whether a pickle may be opened, which runs whatever it says: only where you know who made it. A
+            version that was made with it needs it no more.
 
     Returns:
         The predictor.
@@ -119,14 +173,49 @@ def load(model: str | os.PathLike[str], *, runtime: str | None = None) -> LocalP
     text = os.fspath(model)
     names = split_name(text) if isinstance(model, str) else None
     if names is None:
-        return LocalPredictor(load_model(model, runtime), text)
+        return LocalPredictor(load_model(model, runtime, trust_pickle), text)
     try:
-        version = ModelStore().version(*names)
+        version = StoreReader().version(*names)
     except UnknownModelError as error:
         if Path(text).is_dir():
-            return LocalPredictor(load_model(text, runtime), text)
+            return LocalPredictor(load_model(text, runtime, trust_pickle), text)
         raise ModelError(f"{error} There is no folder {text!r} either.") from None
-    return LocalPredictor(load_model(version.folder, runtime), f"{version.model}/{version.name}")
+    loaded = load_model(version.folder, runtime, trust_pickle or version.trust_pickle)
+    return LocalPredictor(loaded, f"{version.model}/{version.name}")
+
+
+def connected(
+    model: str,
+    version: str | None,
+    *,
+    address: str | None = None,
+    token: str | None = None,
+    timeout_s: float | None = None,
+) -> LocalPredictor:
+    """Load a model into this process: the backend "local" of `serving.connect`.
+
+    Args:
+        model: As for `load`.
+        version: A version's name; None stands for the default one.
+        address: For the protocol's sake; there is none in this process.
+        token: As `address`.
+        timeout_s: As `address`.
+
+    Raises:
+        UsageError: A name is malformed, or an address, a token or a time limit was given.
+        ModelError: Neither the store nor the disk has it, or it cannot be loaded.
+        MissingExtraError: What would run it is not installed.
+    """
+    if not (address is None and token is None and timeout_s is None):
+        raise UsageError(
+            "address, token and timeout_s belong to a server, and backend='local' answers in this process. "
+            "Leave them out, or write backend='http'."
+        )
+    if version is None:
+        return load(model)
+    check_name("model", model)
+    check_name("version", version)
+    return load(f"{model}/{version}")
 
 
 def shipped(name: str = "mnist", *, runtime: str | None = None) -> LocalPredictor:
@@ -134,7 +223,7 @@ def shipped(name: str = "mnist", *, runtime: str | None = None) -> LocalPredicto
 
     Args:
         name: For instance "mnist".
-        runtime: "litert" or "savedmodel"; None takes the quickest that fits.
+        runtime: A name in `runtimes.RUNTIMES`, for instance "litert"; None takes the first that fits.
 
     Raises:
         UsageError: No model of that name ships.

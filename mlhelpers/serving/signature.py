@@ -16,12 +16,13 @@ from typing import Any
 
 from mlhelpers.errors import ModelError, PredictionError, unknown_name
 
-__all__ = ["FILE_NAME", "ModelSignature", "Signature", "Tensor", "parse_signature", "read_signature"]
+__all__ = ["DTYPES", "FILE_NAME", "ModelSignature", "Signature", "Tensor", "parse_signature", "read_signature"]
 
 FILE_NAME = "signature.json"
 _FORMAT = 1
-_DTYPES = frozenset(
+DTYPES = frozenset(
     [
+        "bool",
         "float16",
         "float32",
         "float64",
@@ -44,7 +45,7 @@ class Tensor:
 
     Attributes:
         name: Its key in an instance or in a prediction.
-        dtype: NumPy's name of the dtype, or "string" for texts and bytes.
+        dtype: NumPy's name of the dtype, one of `DTYPES`; "string" stands for texts and bytes.
         shape: Sizes of the axes; the first is the batch and open (None), like every other None.
         minimum: Smallest value taken, or None where nothing is said.
         maximum: Largest value taken, or None.
@@ -141,7 +142,10 @@ class ModelSignature:
                 raise PredictionError(str(unknown_name("signature", signature_name[:200], self.signatures)))
             return self.signatures[signature_name]
         default = self.signatures[self.default]
-        if keys is None or default.fits(keys):
+        if keys is None:  # a bare value is meant for a single input
+            single = (signature for signature in self.signatures.values() if len(signature.inputs) == 1)
+            return default if len(default.inputs) == 1 else next(single, default)
+        if default.fits(keys):
             return default
         # of the others the best match, so that an error speaks of the signature that was meant
         return max(
@@ -219,8 +223,8 @@ def _signature(name: str, entry: object) -> Signature:
 def _tensor(name: str, entry: object, place: str) -> Tensor:
     values = _mapping(entry, place)
     dtype, shape = values.get("dtype"), values.get("shape")
-    if not isinstance(dtype, str) or dtype not in _DTYPES:
-        raise ModelError(f"{place}.dtype is {dtype!r}; allowed: {', '.join(sorted(_DTYPES))}.")
+    if not isinstance(dtype, str) or dtype not in DTYPES:
+        raise ModelError(f"{place}.dtype is {dtype!r}; allowed: {', '.join(sorted(DTYPES))}.")
     if not isinstance(shape, list) or not shape or shape[0] is not None or not all(map(_is_axis, shape)):
         raise ModelError(
             f"{place}.shape is {shape!r}; it should be a list that begins with null (the batch), then positive sizes."

@@ -20,14 +20,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mlhelpers.datasets.babyweight import VOCABULARY, find_shards, read_csv
-from mlhelpers.errors import DataError, UsageError
+from mlhelpers.errors import UsageError
 from mlhelpers.frameworks import import_tensorflow
-from mlhelpers.storage import bucket_path, local_path
 from mlhelpers.trainers.base import claim_folder, finish, leave_to_chief, main, output_folder
+from mlhelpers.trainers.births import BirthFiles, read_births, signature
 from mlhelpers.trainers.cluster import Rows, read_cluster
 from mlhelpers.trainers.data_parallel import Workers, join
-from mlhelpers.trainers.export import export, number, text
+from mlhelpers.trainers.export import export
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.wide_and_deep import WIDE_RATE, build_model, encode_births, encode_request
 
@@ -35,13 +34,12 @@ __all__ = ["Hyperparameters", "count_steps", "train"]
 
 _MODULE = "mlhelpers.trainers.babyweight"
 _EVAL_BATCH_SIZE = 2**15
-_IN_BUCKET = Path("babyweight", "preproc")
 
 Inputs = dict[str, NDArray[Any]]
 
 
 @dataclass(frozen=True)
-class Hyperparameters:
+class Hyperparameters(BirthFiles):
     """Train a wide and deep network on births, evaluate it on those of other months, and export it.
 
     Example:
@@ -50,17 +48,12 @@ class Hyperparameters:
 
     tuning_metrics = ("rmse", "loss", "average_loss")
 
-    bucket: str = flag("", help="bucket or folder that holds babyweight/preproc/ with the shards")
-    data_dir: str = flag("", help="folder or gs:// address of the shards themselves, in place of --bucket")
-    output_dir: str = flag("", help="folder for checkpoints, events and export; --job-dir where it is not given")
-    job_dir: str = flag("", help="what the service passes to every trainer")
     batch_size: int = flag(512, help="rows a step", minimum=1, tunable=True)
     nnsize: tuple[int, ...] = flag(
         (128, 32, 4), help="units of each hidden layer, one or more numbers", minimum=1, maximum=10_000, tunable=True
     )
     nembeds: int = flag(3, help="numbers learnt for each crossed bucket", minimum=1, maximum=1000, tunable=True)
     train_examples: int = flag(5000, help="rows to train on, in thousands; the data are repeated", minimum=1)
-    pattern: str = flag("of", help="what a shard's name holds; 00000-of- takes the first shard only")
     eval_steps: int | None = flag(None, help="batches of 32768 rows to evaluate on; all rows if None", minimum=1)
     learning_rate: float = flag(
         0.02, help="Adagrad's, of the deep part, at the start; it falls to zero", minimum=1e-9, tunable=True
@@ -136,7 +129,8 @@ def _train(settings: Hyperparameters, folder: Path, workers: Workers, rows: Rows
     headline = f"eval rmse {result['rmse']:.4f} lb (average loss {result['average_loss']:.4f})"
     write_export = partial(_export, tf, model, folder, settings, result)
     more = {"global_step": steps}
-    return finish(reporter, folder, model, steps, result, write_export, part="eval", headline=headline, more=more)
+    parameters = model.count_params()
+    return finish(reporter, folder, parameters, steps, result, write_export, part="eval", headline=headline, more=more)
 
 
 def count_steps(train_examples: int, batch_size: int) -> int:
@@ -150,37 +144,7 @@ def count_steps(train_examples: int, batch_size: int) -> int:
 
 
 def _read_parts(settings: Hyperparameters) -> list[tuple[Inputs, NDArray[Any]]]:
-    """Read training and evaluation rows, and where there are shards for them, validation rows.
-
-    Without these the evaluation rows stand in for them, as in the original: a study then chooses by the very rows on
-    which its choice is judged.
-    """
-    folder = _data_folder(settings)
-    files = [find_shards(folder, "train", settings.pattern), find_shards(folder, "eval", settings.pattern)]
-    if list(folder.glob("validation.csv*")):
-        files.append(find_shards(folder, "validation", settings.pattern))
-    parts = []
-    for paths in files:
-        columns = read_csv(paths)
-        parts.append((encode_births(columns), columns["weight_pounds"][:, None]))
-    return parts
-
-
-def _data_folder(settings: Hyperparameters) -> Path:
-    if bool(settings.bucket) == bool(settings.data_dir):
-        raise UsageError(
-            "Give one of --bucket, which holds babyweight/preproc/, and --data_dir, the folder of the shards; "
-            f"given were {settings.bucket!r} and {settings.data_dir!r}. To make the shards:  "
-            "mlhelpers data prepare babyweight --output-dir data/runs/babyweight"
-        )
-    folder = local_path(settings.data_dir) if settings.data_dir else bucket_path(settings.bucket) / _IN_BUCKET
-    if not folder.is_dir():
-        target = settings.data_dir or f"gs://{settings.bucket}/babyweight/preproc"
-        raise DataError(
-            f"{folder} does not exist. Make the shards first:  "
-            f"mlhelpers data prepare babyweight --output-dir {target.replace('gs://gs://', 'gs://')}"
-        )
-    return folder
+    return [(encode_births(columns), columns["weight_pounds"][:, None]) for columns in read_births(settings)]
 
 
 def _measure(tf: Any, deep: Sequence[Any], settings: Hyperparameters) -> Callable[[Any, Any], dict[str, Any]]:
@@ -265,18 +229,10 @@ def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result
         pounds = model(encode_request(is_male, mother_age, plurality, gestation_weeks), training=False)
         return {"predictions": pounds, "key": tf.identity(key)}
 
-    inputs = {
-        "is_male": text([None], "the baby's sex; Unknown before an ultrasound", values=VOCABULARY["is_male"]),
-        "mother_age": number("float32", [None], "the mother's age, years", 0.0, 120.0),
-        "plurality": text([None], "how many babies; Multiple(2+) before an ultrasound", values=VOCABULARY["plurality"]),
-        "gestation_weeks": number("float32", [None], "weeks of gestation", 0.0, 60.0),
-        "key": text([None], "comes back with the prediction, as answers may come in any order", default="nokey"),
+    described = signature()
+    kinds = {
+        name: tf.string if tensor["dtype"] == "string" else tf.float32 for name, tensor in described["inputs"].items()
     }
-    outputs = {
-        "predictions": number("float32", [None, 1], "the baby's weight, pounds"),
-        "key": text([None], "the key that was sent"),
-    }
-    kinds = {name: tf.string if tensor["dtype"] == "string" else tf.float32 for name, tensor in inputs.items()}
     specs = [tf.TensorSpec([None], kind, name) for name, kind in kinds.items()]
     places = ("bucket", "data_dir", "output_dir", "job_dir")  # where the run lay says nothing about the model
     description = {
@@ -286,7 +242,7 @@ def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result
         "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
     }
     plain = tf.autograph.experimental.do_not_convert(answer)  # there is no Python control flow in it to rewrite
-    signatures = {"serving_default": (plain, specs, {"inputs": inputs, "outputs": outputs})}
+    signatures = {"serving_default": (plain, specs, described)}
     return export(folder, "exporter", model, signatures, description, litert=False)
 
 

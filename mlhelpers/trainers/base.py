@@ -152,7 +152,7 @@ def leave_to_chief(reporter: Reporter, folder: Path) -> Path:
 def finish(
     reporter: Reporter,
     folder: Path,
-    model: Any,
+    parameters: int,
     steps: int,
     result: dict[str, float],
     export: Callable[[], Path],
@@ -166,7 +166,7 @@ def finish(
     Args:
         reporter: The run's; closed afterwards.
         folder: The run's folder.
-        model: The Keras model, for the number of its parameters.
+        parameters: How many numbers the model has learnt.
         steps: How many steps were trained.
         result: What was measured last, by metric; goes to history and events, and to a study's metric file if the
             run had no validation.
@@ -184,7 +184,7 @@ def finish(
     reporter.evaluate(steps, part, result)
     reporter.save_history()
     reporter.phase("exporting", result)
-    run = {"steps": steps, "seconds": round(reporter.seconds, 2), "parameters": int(model.count_params())}
+    run = {"steps": steps, "seconds": round(reporter.seconds, 2), "parameters": parameters}
     write_json(folder / "metrics.json", {**result, **(more or {}), **run})
     where = export()
     reporter.phase("done", result)

@@ -162,7 +162,7 @@ def _train(
     headline += f"{result['majority']:.4f})"
     description = _description(settings, train_data, result)
     write_export = partial(export_density, model, settings.recipe, folder, names, description)
-    return finish(reporter, folder, model, steps, result, write_export, headline=headline, more=more)
+    return finish(reporter, folder, model.count_params(), steps, result, write_export, headline=headline, more=more)
 
 
 def evaluate(

@@ -1,5 +1,6 @@
-"""The export directory: `export/<name>/<timestamp>/` with a SavedModel, a LiteRT model and signature.json.
+"""The export directory: `export/<name>/<timestamp>/` with a model in a standard form and signature.json.
 
+Here the form is a SavedModel with a LiteRT model beside it; `write_export` is for every other one, too.
 The SavedModel is what TensorFlow, TF Serving and Vertex AI read; the LiteRT model answers one picture several times
 faster, loads in a tenth of a second and needs a fraction of the memory, so our own server prefers it.
 """
@@ -17,7 +18,7 @@ from mlhelpers.errors import DataError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.base import write_json
 
-__all__ = ["Signature", "export", "number", "text"]
+__all__ = ["Signature", "export", "number", "text", "write_export"]
 
 Signature = tuple[Callable[..., Any], list[Any], dict[str, Any]]
 """A serving signature: the function, its `tf.TensorSpec`s, and its description as signature.json has it."""
@@ -31,7 +32,7 @@ def export(
     description: Mapping[str, Any],
     litert: bool = True,
 ) -> Path:
-    """Write an export directory, aside first: it is there whole or not at all.
+    """Write an export directory with a SavedModel.
 
     Args:
         folder: The run's output folder.
@@ -47,6 +48,40 @@ def export(
     Raises:
         DataError: The disk is full or the folder cannot be written.
     """
+
+    def write_model(aside: Path) -> None:
+        _write_saved_model(aside, model, signatures)
+        if litert:
+            _write_litert(aside, signatures)
+
+    described = {key: signature[2] for key, signature in signatures.items()}
+    return write_export(folder, name, write_model, described, description, int(model.count_params()))
+
+
+def write_export(
+    folder: Path,
+    name: str,
+    write_model: Callable[[Path], None],
+    signatures: Mapping[str, dict[str, Any]],
+    description: Mapping[str, Any],
+    parameters: int,
+) -> Path:
+    """Write an export directory, aside first: it is there whole or not at all.
+
+    Args:
+        folder: The run's output folder.
+        name: The export's name below `export/`, for instance "Servo".
+        write_model: Writes the model's files into the folder it is given.
+        signatures: Signature name -> its inputs and outputs, as signature.json has them; the first is the default one.
+        description: More fields for signature.json.
+        parameters: How many numbers the model has learnt.
+
+    Returns:
+        `<folder>/export/<name>/<seconds since the epoch>`.
+
+    Raises:
+        DataError: The disk is full or the folder cannot be written.
+    """
     stamp = int(time.time())
     parent = folder / "export" / name
     while (parent / str(stamp)).exists():
@@ -54,16 +89,14 @@ def export(
     aside = parent / f".{stamp}.part"
     try:
         aside.mkdir(parents=True)
-        _write_saved_model(aside, model, signatures)
-        if litert:
-            _write_litert(aside, signatures)
+        write_model(aside)
         content = {
             "format": 1,
             **description,
             "created": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
             "default_signature": next(iter(signatures)),
-            "signatures": {key: signature[2] for key, signature in signatures.items()},
-            "parameters": int(model.count_params()),
+            "signatures": dict(signatures),
+            "parameters": parameters,
         }
         write_json(aside / "signature.json", content)
         aside.rename(parent / str(stamp))

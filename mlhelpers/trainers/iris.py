@@ -21,27 +21,26 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from mlhelpers.datasets.base import Part
-from mlhelpers.datasets.iris import CLASS_NAMES, COLUMNS, FEATURES, read_csv
+from mlhelpers.datasets.iris import CLASS_NAMES, FEATURES
 from mlhelpers.errors import UsageError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
 from mlhelpers.trainers.export import export
 from mlhelpers.trainers.flags import flag
+from mlhelpers.trainers.flowers import DESCRIPTION, FlowerFiles, lengths, read_flowers
 from mlhelpers.trainers.iris_serving import FORMATS, signature
 
 __all__ = ["Hyperparameters", "build_model", "layer_widths", "train"]
 
 _MODULE = "mlhelpers.trainers.iris"
-_FILES = "one or more CSV files, paths or gs:// addresses"
 _VERBOSITIES = ("DEBUG", "INFO", "WARN", "ERROR", "FATAL")
 _REPORT_EVERY = 100  # steps at most, as the original's estimator did
 
 
 @dataclass(frozen=True)
-class Hyperparameters:
+class Hyperparameters(FlowerFiles):
     """Train a classifier of irises on CSV files, evaluate it on others, and export it.
 
     Example:
@@ -50,10 +49,6 @@ class Hyperparameters:
 
     tuning_metrics = ("accuracy", "average_loss", "loss")
 
-    train_files: tuple[str, ...] = flag((), help=f"{_FILES}: the flowers to learn from")
-    eval_files: tuple[str, ...] = flag((), help=f"{_FILES}: the flowers to report on")
-    job_dir: str = flag("", help="folder or gs:// address for checkpoints, events and export")
-    output_dir: str = flag("", help="another name of --job-dir; goes before it where both are given")
     train_steps: int = flag(100, help="steps in all; the tutorial takes 1000", minimum=1)
     eval_steps: int = flag(100, help="steps of evaluation, at most; fewer where the files end", minimum=1)
     num_epochs: int | None = flag(
@@ -94,7 +89,7 @@ def train(hyperparameters: Hyperparameters) -> Path:
         MLHelpersError: The loss stopped being a number.
     """
     settings = hyperparameters
-    train_data, eval_data = _read(settings.train_files, "train_files"), _read(settings.eval_files, "eval_files")
+    train_data, eval_data = read_flowers(settings)
     n = len(train_data["Species"])
     if settings.train_batch_size > n:
         raise UsageError(f"--train_batch_size is {settings.train_batch_size}, but there are only {n} flowers.")
@@ -121,7 +116,8 @@ def train(hyperparameters: Hyperparameters) -> Path:
     result = evaluate()
     headline = f"test accuracy {result['accuracy']:.4f}"
     write_export = partial(_export, tf, model, folder, settings, result)
-    return finish(reporter, folder, model, steps, result, write_export, headline=headline, more={"global_step": steps})
+    more = {"global_step": steps}
+    return finish(reporter, folder, model.count_params(), steps, result, write_export, headline=headline, more=more)
 
 
 def layer_widths(first_layer_size: int, num_layers: int, scale_factor: float) -> list[int]:
@@ -160,22 +156,6 @@ def _tensorflow(verbosity: str) -> Any:
     return tf
 
 
-def _read(files: Sequence[str], field: str) -> Part:
-    """Read files one after the other into one part."""
-    if not files:
-        raise UsageError(
-            f"--{field.replace('_', '-')} is missing: {_FILES}. To make iris_training.csv and iris_test.csv:  "
-            "mlhelpers data prepare iris --output-dir data/runs/iris"
-        )
-    parts = [read_csv(file) for file in files]
-    return {name: np.concatenate([part[name] for part in parts]) for name in COLUMNS}
-
-
-def _features(part: Part) -> NDArray[np.float32]:
-    """Return the four lengths side by side, (n, 4)."""
-    return np.stack([part[name] for name in FEATURES], axis=1)
-
-
 def _measure(logits: Any, species: Any) -> dict[str, Any]:
     """Measure a batch as the original did: it makes the sum of the cross-entropies smaller, not their mean.
 
@@ -196,7 +176,7 @@ def _task(tf: Any, model: Any, part: Part, settings: Hyperparameters, steps: int
 
     from mlhelpers.trainers.loop import Task, epochs_of_indices
 
-    features, species = tf.constant(_features(part)), tf.constant(part["Species"])
+    features, species = tf.constant(lengths(part)), tf.constant(part["Species"])
     ahead = 1024 if settings.prefetch_buffer_size is None else settings.prefetch_buffer_size
 
     def batch(step: Any, indices: Any) -> Any:
@@ -217,7 +197,7 @@ def _task(tf: Any, model: Any, part: Part, settings: Hyperparameters, steps: int
 def _evaluator(tf: Any, model: Any, part: Part, settings: Hyperparameters) -> Any:
     """Return a function that measures the model on a part: mean over its flowers, `loss` the mean over batches."""
     size, limit = settings.eval_batch_size, settings.eval_steps * settings.eval_batch_size
-    features, species = _features(part)[:limit], part["Species"][:limit]
+    features, species = lengths(part)[:limit], part["Species"][:limit]
     n_batches = -(-len(species) // size)
 
     def evaluate() -> dict[str, float]:
@@ -236,10 +216,8 @@ def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result
     places = ("train_files", "eval_files", "output_dir", "job_dir")  # where the run lay says nothing about the model
     widths = ", ".join(str(layer.units) for layer in model.layers[:-1])
     description = {
-        "name": "iris",
+        **DESCRIPTION,
         "description": f"species classifier, hidden layers of {widths} units",
-        "class_names": list(CLASS_NAMES),
-        "trained_on": "irises measured by E. Anderson, published by R. A. Fisher in 1936",
         "metrics": {name: round(value, 6) for name, value in result.items()},
         "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
     }

@@ -10,9 +10,10 @@ import base64
 from collections.abc import Callable
 from typing import Any
 
-from mlhelpers.datasets.iris import CLASS_NAMES, COLUMNS, FEATURES, LARGEST_CM
+from mlhelpers.datasets.iris import CLASS_NAMES, FEATURES, LARGEST_CM
 from mlhelpers.datasets.records import serialize
 from mlhelpers.trainers.export import Signature, number, text
+from mlhelpers.trainers.flowers import inputs, outputs
 
 __all__ = ["FORMATS", "signature"]
 
@@ -49,14 +50,9 @@ def _answer(tf: Any, model: Any, features: Any) -> dict[str, Any]:
 
 
 def _outputs() -> dict[str, Any]:
-    species = ", ".join(f"{k} {name}" for k, name in enumerate(CLASS_NAMES))
     n = len(CLASS_NAMES)
-    return {
-        "class_ids": number("int64", [None, 1], f"the most probable class: {species}"),
-        "classes": text([None, 1], "its name"),
-        "logits": number("float32", [None, n], "one score per class; the softmax of the scores is the probabilities"),
-        "probabilities": number("float32", [None, n], "one probability per class; they sum to 1", 0.0, 1.0),
-    }
+    scores = number("float32", [None, n], "one score per class; the softmax of the scores is the probabilities")
+    return {**outputs(), "logits": scores}
 
 
 def _from_numbers(tf: Any, model: Any) -> Signature:
@@ -65,9 +61,8 @@ def _from_numbers(tf: Any, model: Any) -> Signature:
     def answer(sepal_length: Any, sepal_width: Any, petal_length: Any, petal_width: Any) -> dict[str, Any]:
         return _answer(tf, model, tf.stack([sepal_length, sepal_width, petal_length, petal_width], axis=1))
 
-    inputs = {name: number("float32", [None], COLUMNS[name], 0.0, LARGEST_CM) for name in FEATURES}
     specs = [tf.TensorSpec([None], tf.float32, name) for name in FEATURES]
-    return answer, specs, {"inputs": inputs, "outputs": _outputs()}
+    return answer, specs, {"inputs": inputs(), "outputs": _outputs()}
 
 
 def _from_rows(tf: Any, model: Any) -> Signature:

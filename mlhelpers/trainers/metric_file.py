@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mlhelpers.errors import DataError
+from mlhelpers.errors import DataError, MissingExtraError
 
 __all__ = ["MetricFile"]
 
@@ -43,6 +43,7 @@ class MetricFile:
 
         Raises:
             DataError: The file cannot be written.
+            MissingExtraError: The package that writes it is not installed.
         """
         path = os.environ.get(_VARIABLE)
         if not path:
@@ -61,7 +62,10 @@ class MetricFile:
             ) from error
 
     def _open(self, path: Path) -> Any:
-        import hypertune
+        try:
+            import hypertune
+        except ImportError as error:
+            raise MissingExtraError("cloudml-hypertune, which writes what a study reads,", "train") from error
 
         writer = hypertune.HyperTune()
         before = path.read_text(encoding="utf-8", errors="replace") if self._first and path.is_file() else ""

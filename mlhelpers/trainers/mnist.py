@@ -149,9 +149,9 @@ def _train(settings: Hyperparameters, folder: Path, workers: Workers, rows: Rows
         return leave_to_chief(reporter, folder)
     reporter.phase("evaluating")
     result = evaluate(test_data, settings.eval_steps)
-    headline = f"test accuracy {result['accuracy']:.4f}"
+    size, steps, headline = model.count_params(), settings.train_steps or 0, f"test accuracy {result['accuracy']:.4f}"
     write_export = partial(_export, tf, model, folder, settings, result)
-    return finish(reporter, folder, model, settings.train_steps or 0, result, write_export, headline=headline)
+    return finish(reporter, folder, size, steps, result, write_export, headline=headline)
 
 
 def build_model(architecture: str, dropout: float, rows: Rows | None = None) -> Any:

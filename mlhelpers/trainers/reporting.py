@@ -8,12 +8,13 @@ import os
 import sys
 import time
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from tqdm import tqdm
 
 from mlhelpers.storage import write_aside
 from mlhelpers.trainers.cluster import Cluster
+from mlhelpers.trainers.events import EventWriter, has_tensorboard
 from mlhelpers.trainers.metric_file import MetricFile
 
 __all__ = ["Reporter"]
@@ -26,9 +27,9 @@ class Reporter:
     """Reports the steps of one run in every form that somebody reads.
 
     On a terminal a bar moves; elsewhere a line is printed every two seconds. TensorBoard events go to `train/` and
-    `eval/` of the output folder, one row per report to `history.csv`, progress to the file that MLHELPERS_PROGRESS_FILE
-    names. Of several processes that train together the chief alone does all this; the others print lines and write
-    their progress files.
+    `eval/` of the output folder (where the package tensorboard is installed), one row per report to `history.csv`,
+    progress to the file that MLHELPERS_PROGRESS_FILE names. Of several processes that train together the chief alone
+    does all this; the others print lines and write their progress files.
 
     What a hyperparameter study reads goes to the metric file: every validation, so that there is a curve, and nothing
     else where the run validates at all. Settings chosen by the test rows would make the final comparison worthless; a
@@ -62,7 +63,7 @@ class Reporter:
         self._training_s = 0.0
         self._resumed_at = time.monotonic()
         self._last_line = self._last_file = float("-inf")
-        self._writers: dict[str, Any] = {}
+        self._writers: dict[str, EventWriter] = {}
         self._metric_file = MetricFile(first_step)
         self._has_validated = False
         rows = _read_history(folder) if self._cluster.is_chief else []
@@ -132,7 +133,7 @@ class Reporter:
             writer.writerows(self._history)
 
     def close(self) -> None:
-        """Close the bar and flush every writer."""
+        """Close the bar and every writer."""
         self._bar.close()
         for writer in self._writers.values():
             writer.close()
@@ -145,16 +146,11 @@ class Reporter:
             self._history.append({"step": str(step), "seconds": f"{self.seconds:.3f}"} | values)
 
     def _scalars(self, part: str, step: int, metrics: dict[str, float]) -> None:
-        if not self._cluster.is_chief:
+        if not self._cluster.is_chief or not has_tensorboard():
             return
-        import tensorflow as tf
-
         if part not in self._writers:
-            self._writers[part] = tf.summary.create_file_writer(str(self._folder / part))
-        with self._writers[part].as_default(step=step):
-            for name, value in metrics.items():
-                tf.summary.scalar(name, value)
-        self._writers[part].flush()
+            self._writers[part] = EventWriter(self._folder / part)
+        self._writers[part].scalars(step, metrics)
 
     def _progress(self, phase: str, step: int, metrics: dict[str, float], speed: float, left: float) -> None:
         path = os.environ.get("MLHELPERS_PROGRESS_FILE")

@@ -164,7 +164,7 @@ def _resumed(name: str | None, study: StudySpec) -> str | None:
     if name == study.job.name:
         raise UsageError(f"The study {name!r} cannot go on from itself: a job's name is used once.")
     resource = jobs.attach(f"local://{name}").describe()
-    if "hyperparameters" not in resource["trainingInput"]:
+    if "hyperparameters" not in resource.get("trainingInput", {}):
         raise JobError(f"The job {name!r} is no study, so there is nothing to go on from.")
     if not jobs.JobState(resource["state"]).is_final:
         raise JobError(f"The study {name!r} is {resource['state']}. Cancel it first, or wait for its end.")

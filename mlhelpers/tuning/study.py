@@ -45,7 +45,7 @@ class Study:
     def __init__(self, job: Job) -> None:
         self.job = job
         resource = job.describe()
-        if "hyperparameters" not in resource["trainingInput"]:
+        if "hyperparameters" not in resource.get("trainingInput", {}):
             raise JobError(f"The job {job.name!r} is no study: it has no hyperparameters. Use jobs.attach for it.")
         self._folder = Path(resource["localOutput"]["folder"])
         described = {"trainingInput": resource["trainingInput"], "labels": resource.get("labels", {})}

@@ -95,3 +95,23 @@ def test_the_benchmark_of_the_server_says_what_is_missing(repository: Path, tmp_
 
     assert done.returncode == 1
     assert "wrk is not installed. On Debian and Ubuntu:  apt install wrk" in done.stderr
+
+
+@pytest.mark.slow
+def test_a_short_sample_of_batch_prediction_gives_figures(repository: Path, tmp_path: Path) -> None:
+    script = repository / "tests" / "benchmarks" / "batch.py"
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(repository), os.environ["PYTHONPATH"]])}
+    command = [sys.executable, str(script), "--quick", "--folder", str(tmp_path)]
+
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=200)
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    (path,) = tmp_path.glob("batch-*.json")
+    figures = json.loads(path.read_text())["figures"]
+    assert {row: found[0]["images"] for row, found in figures.items()} == {
+        "records": 10000,
+        "loop": 10000,
+        "savedmodel": 10000,
+        "text": 200,
+    }
+    assert all(found[0]["images_per_s"] > 0 for found in figures.values())

@@ -126,7 +126,9 @@ except SystemExit:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
     loaded = set(json.loads(done.stdout.splitlines()[-1]))
 
-    assert loaded & {"tensorflow", "keras", "matplotlib", "google.cloud", "ipycanvas", "uvicorn", "tabulate"} == set()
+    heavy = {"tensorflow", "keras", "matplotlib", "ipycanvas", "uvicorn", "tabulate", "polars", "pandas"}
+    # the bare namespace google.cloud is in every process where an installed package made it with a .pth file
+    assert {name for name in loaded if name in heavy or name.startswith("google.cloud.")} == set()
 
 
 def test_python_m_is_the_same_command() -> None:

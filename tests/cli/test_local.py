@@ -317,7 +317,7 @@ def test_local_predict_takes_a_model_in_a_bucket_and_a_request_from_stdin(
         (["--model-dir", "{export}"], 2, "exactly one of"),
         (["--model-dir", "none", "--json-instances", "x"], 1, "'x' cannot be read"),
         (["--model-dir", "none", "--json-instances", "{file}"], 1, "'none' does not exist"),
-        (["--model-dir", "{export}", "--json-instances", "{file}", "--framework", "xgboost"], 2, "xgboost cannot be"),
+        (["--model-dir", "{export}", "--json-instances", "{file}", "--framework", "xgboost"], 2, "holds model.tflite"),
         (["--model-dir", "{export}", "--text-instances", "{file}"], 1, "instances[0]"),
     ],
 )
@@ -332,3 +332,26 @@ def test_a_slip_in_local_predict_is_told(
 
     assert end.value.code == code
     assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("words", [[], ["--framework", "tensorflow"], ["--framework", "TensorFlow", "--trust-pickle"]])
+def test_local_predict_takes_the_framework_that_the_files_are_of(
+    words: list[str], tiny_export: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "instances").write_text(json.dumps([0.5] * 784) + "\n")
+
+    with pytest.raises(SystemExit) as end:
+        main(
+            [
+                "local",
+                "predict",
+                "--model-dir",
+                str(tiny_export),
+                "--json-instances",
+                str(tmp_path / "instances"),
+                *words,
+            ]
+        )
+
+    assert end.value.code == 0
+    assert capsys.readouterr().out.startswith("CLASSES")

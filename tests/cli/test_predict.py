@@ -2,15 +2,21 @@ from __future__ import annotations
 
 import io
 import json
+import os
+import re
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from mlhelpers import serving
 from mlhelpers.cli import main
-from mlhelpers.cli.predict import print_predictions, read_texts
+from mlhelpers.cli.predict import print_predictions, read_request, read_texts
 from mlhelpers.errors import PredictionError
 
 
@@ -211,10 +217,10 @@ def test_the_table_survives_any_key_and_value(key: str, capsys: pytest.CaptureFi
     assert "\x1b" not in out
 
 
-def test_predictions_with_different_keys_keep_all_columns(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_first_predictions_columns_come_first_and_none_is_lost(capsys: pytest.CaptureFixture[str]) -> None:
     print_predictions([{"b": 1}, {"a": 2}], "table")
 
-    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["A", "B"], ["1"], ["2"]]
+    assert [line.split() for line in capsys.readouterr().out.splitlines()] == [["B", "A"], ["1"], ["2"]]
 
 
 @pytest.mark.parametrize("predictions", [[1, 2], [[0.5], [0.25]], ["a"], [{"a": 1}, 2], [], [{}]])
@@ -247,3 +253,95 @@ def test_an_empty_line_among_texts_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(PredictionError, match=r"Line 2 of .* is empty; write one text per line"):
         read_texts(str(tmp_path / "texts"))
+
+
+_JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.lists(st.dictionaries(st.text(max_size=8), _JSON, min_size=1, max_size=4), min_size=1, max_size=4))
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_any_keys_and_values_make_a_table_of_a_line_per_prediction(
+    capsys: pytest.CaptureFixture[str], predictions: list[dict[str, Any]]
+) -> None:
+    capsys.readouterr()
+    print_predictions(predictions, "table")
+    head, *rows = capsys.readouterr().out.removesuffix("\n").split("\n")
+
+    def shown(text: str) -> str:
+        return text.strip() if text.isprintable() else ascii(text)
+
+    columns = sorted(predictions[0]) + sorted({key for one in predictions for key in one} - set(predictions[0]))
+    expected = [[shown(key.upper()) for key in columns]]
+    for one in predictions:
+        values = [one.get(key, "") for key in columns]
+        expected.append([shown(v if isinstance(v, str) else json.dumps(v, ensure_ascii=False)) for v in values])
+    for line, cells in zip([head, *rows], expected, strict=True):
+        assert re.fullmatch(" *" + " *".join(map(re.escape, cells)) + " *", line)
+        assert line.isprintable()
+
+
+def test_a_slash_a_dot_and_a_line_break_in_a_key_leave_a_table(capsys: pytest.CaptureFixture[str]) -> None:
+    print_predictions([{"dnn/head.logits": [1.5], "a\nb": None}, {"dnn/head.logits": "x\ty"}], "table")
+
+    assert capsys.readouterr().out.splitlines() == [
+        "'A\\nB'  DNN/HEAD.LOGITS",
+        "null    [1.5]",
+        "        'x\\ty'",
+    ]
+
+
+def test_two_keys_that_are_shown_alike_stay_two_columns(capsys: pytest.CaptureFixture[str]) -> None:
+    print_predictions([{"a": 1, "A": 2, "'\\n'": 3, "\n": 4}], "table")
+
+    assert capsys.readouterr().out.splitlines()[1].split() == ["4", "3", "2", "1"]
+
+
+def test_a_request_may_bring_parameters_and_no_model_takes_one(
+    store: serving.ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "request.json"
+    path.write_text(json.dumps({"instances": [[0.5] * 784], "parameters": {}}))
+    assert read_request(str(path)).parameters == {}
+    assert run("predict", "--model", "MNIST", "--json-request", str(path)) == 0
+
+    path.write_text(json.dumps({"instances": [[0.5] * 784], "parameters": {"top": 3}}))
+    assert run("predict", "--model", "MNIST", "--json-request", str(path)) == 1
+    assert "parameters has 'top', but this model takes no parameters" in capsys.readouterr().err
+
+
+def test_more_than_a_hundred_instances_are_told_where_to_go(
+    store: serving.ModelStore, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "many").write_text("[1]\n" * 1001)
+
+    assert run("predict", "--model", "MNIST", "--json-instances", str(tmp_path / "many")) == 2
+    told = capsys.readouterr().err
+    assert "1,001 instances are more than the 100 of one call" in told
+    assert "mlhelpers jobs submit prediction" in told
+    assert "predict_frame" in told
+
+
+def test_texts_from_stdin_with_a_byte_order_mark(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", _Stdin("\ufeffé\n".encode()))
+
+    assert read_texts("-") == ["é"]
+
+
+def test_a_terminal_that_knows_no_umlauts_gets_a_table_too(store: serving.ModelStore, tmp_path: Path) -> None:
+    code = "from mlhelpers.cli.predict import print_predictions; print_predictions([{'ä': 'ö', 'b': [1]}], 'table')"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+        env={**os.environ, "PYTHONIOENCODING": "ascii", "PYTHONUTF8": "0"},
+    )
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert len(done.stdout.splitlines()) == 2

@@ -84,6 +84,14 @@ def test_the_limit_can_be_raised_and_lowered(tiny_export: Path) -> None:
     assert "longer than the 0.001 MB" in answer.json()["error"]
 
 
+def test_the_form_asks_the_model_that_is_named(tiny_export: Path) -> None:
+    with _serve("--port", "0", "--model", f"tiny={tiny_export}", "--form", "tiny/v1") as (_, address):
+        answer = requests.get(f"{address}/api/form", timeout=20)
+
+    assert answer.status_code == 400
+    assert "of tiny the signature" in answer.json()["error"]
+
+
 @pytest.mark.parametrize(
     ("words", "code", "message"),
     [
@@ -94,6 +102,7 @@ def test_the_limit_can_be_raised_and_lowered(tiny_export: Path) -> None:
         (["--model", "a-b=."], 2, "'a-b' is no model name"),
         (["--model", "tiny=/nowhere"], 1, "'/nowhere' does not exist"),
         (["--max-request-bytes", "0"], 2, "x>=1"),
+        (["--form", "a-b"], 2, "--form 'a-b' should be MODEL or MODEL/VERSION"),
     ],
 )
 def test_wrong_words_are_refused(words: list[str], code: int, message: str, capsys: pytest.CaptureFixture[str]) -> None:

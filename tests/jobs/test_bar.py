@@ -79,6 +79,12 @@ def test_minutes_are_told_as_minutes() -> None:
     assert progress_text({"seconds_left": 75.2}) == "1 min 15 s left"
 
 
+def test_a_count_of_something_else_is_told_as_that_and_whole_where_it_is_quick() -> None:
+    report = {"unit": "instances", "steps_per_second": 30662.4, "metrics": {"errors": 3, "loss": 0.5}}
+
+    assert progress_text(report) == "30,662 instances/s, errors 3, loss 0.5000"
+
+
 def test_nothing_reported_is_no_text() -> None:
     assert progress_text({}) == ""
 

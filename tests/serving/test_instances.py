@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mlhelpers.errors import PredictionError
-from mlhelpers.serving.instances import to_batch
+from mlhelpers.serving.instances import check_parameters, to_batch
 from mlhelpers.serving.signature import ModelSignature, parse_signature
 
 HALF = [0.5] * 784
@@ -77,7 +77,9 @@ FAULTS = {
     "empty": ([], "instances is empty; send at least one instance"),
     "missing key": ([{}], r"instances\[0\] lacks 'inputs'\. The signature 'serving_default' takes 'inputs': float32"),
     "other key": ([{"inputs": HALF}, {"input": HALF}], r"instances\[1\] lacks 'inputs' and has 'input', which the sig"),
-    "extra key": ([{"inputs": HALF, "key": 1}], r"instances\[0\] has 'key', which the signature does not know"),
+    "extra name": ([{"inputs": HALF, "id": 1}], r"instances\[0\] has 'id', which the signature does not know"),
+    "one key missing": ([{"inputs": HALF, "key": 1}, {"inputs": HALF}], r"instances\[1\] has no 'key', but others"),
+    "one key beside a bare value": ([HALF, {"inputs": HALF, "key": 1}], r"instances\[0\] has no 'key', but others"),
     "short": ([HALF, HALF[:-1]], r"instances\[1\]: 'inputs' has the shape \[783\]\. The .* float32 \[784\] from"),
     "long square": ([[[0.5] * 28] * 29], r"has the shape \[29, 28\], 812 values"),
     "one number": ([0.5], r"instances\[0\]: 'inputs' has a single number"),
@@ -100,7 +102,10 @@ FAULTS = {
     "pixel over 255": ([{"pixels": [256] * 784}], r"'pixels' holds 256 at \[0\] .* uint8 \[28, 28\] from 0 to 255"),
     "pixel under 0": ([{"pixels": [-1] * 784}], r"holds -1 at \[0\]"),
     "pixel beyond int64": ([{"pixels": [2**63] * 784}], r"holds 9223372036854775808 at \[0\]"),
-    "greys where pixels belong": ([{"pixels": HALF}], r"holds 0\.5, written with a decimal point; uint8 takes whole"),
+    "greys where pixels belong": ([{"pixels": HALF}], r"holds 0\.5; uint8 takes whole numbers"),
+    "pixel over 255 with a point": ([{"pixels": [256.0] * 784}], r"holds 256\.0 at \[0\]"),
+    "nan where pixels belong": ([{"pixels": [float("nan")] * 784}], r"holds nan; uint8 takes whole numbers"),
+    "infinity where pixels belong": ([{"pixels": [float("inf")] * 784}], r"holds inf at \[0\], which is not a finite"),
 }  # fmt: skip
 
 
@@ -110,6 +115,57 @@ def test_what_the_signature_does_not_take_is_refused_by_name(
 ) -> None:
     with pytest.raises(PredictionError, match=message):
         to_batch(model, instances)
+
+
+def test_whole_numbers_may_be_written_with_a_point(model: ModelSignature) -> None:
+    batch = to_batch(model, [{"pixels": [7.0] * 784}, {"pixels": [[255] * 28] * 28}])
+
+    assert batch.arrays["pixels"].dtype == np.uint8
+    assert batch.arrays["pixels"][:, 0, 0].tolist() == [7, 255]
+
+
+def test_whole_numbers_with_a_point_are_taken_only_where_they_are_exact() -> None:
+    entry = {"dtype": "int64", "shape": [None]}
+    model = parse_signature({"format": 1, "signatures": {"a": {"inputs": {"x": entry}, "outputs": {"y": entry}}}})
+
+    assert to_batch(model, [2.0**53]).arrays["x"].tolist() == [2**53]
+    assert to_batch(model, [2**63 - 1]).arrays["x"].tolist() == [2**63 - 1]
+    for number in (2.0**54, -(2.0**54), 2.0**63):
+        with pytest.raises(PredictionError, match=r"'x' holds .*e\+1"):
+            to_batch(model, [number])
+
+
+def test_keys_are_parted_from_the_inputs_and_kept_in_order(model: ModelSignature) -> None:
+    batch = to_batch(model, [{"inputs": HALF, "key": 5}, {"key": None, "inputs": HALF}, {"inputs": HALF, "key": [1]}])
+
+    assert batch.keys == (5, None, [1])
+    assert list(batch.arrays) == ["inputs"]
+    assert to_batch(model, [{"inputs": HALF}]).keys == ()
+
+
+def test_a_key_that_is_an_input_is_an_input() -> None:
+    entry = {
+        "inputs": {"key": {"dtype": "int32", "shape": [None]}},
+        "outputs": {"y": {"dtype": "int32", "shape": [None]}},
+    }
+    batch = to_batch(parse_signature({"format": 1, "signatures": {"a": entry}}), [{"key": 5}])
+
+    assert (batch.arrays["key"].tolist(), batch.keys) == ([5], ())
+
+
+def test_a_key_that_is_an_output_is_not_covered_up() -> None:
+    number = {"dtype": "int32", "shape": [None]}
+    entry = {"inputs": {"x": number}, "outputs": {"key": number}}
+    with pytest.raises(PredictionError, match="has 'key', which the signature does not know"):
+        to_batch(parse_signature({"format": 1, "signatures": {"a": entry}}), [{"x": 1, "key": 5}])
+
+
+@pytest.mark.parametrize(("parameters", "message"), [({"a": 1}, "parameters has 'a'"), ("x", "parameters is text")])
+def test_parameters_are_refused_by_their_names(parameters: Any, message: str) -> None:
+    check_parameters(None)
+    check_parameters({})
+    with pytest.raises(PredictionError, match=message):
+        check_parameters(parameters)
 
 
 def test_nesting_beyond_numpy_is_refused(model: ModelSignature) -> None:

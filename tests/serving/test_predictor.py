@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from mlhelpers import serving, settings
-from mlhelpers.errors import ModelError, UsageError
+from mlhelpers.errors import ModelError, PredictionError, UsageError
+from mlhelpers.serving import predictor
+from mlhelpers.serving.model import load_model
 from mlhelpers.serving.predictor import to_rows
 
 
@@ -82,3 +84,30 @@ def test_a_shipped_model_is_loaded_by_name(tiny_export: Path, tmp_path: Path, mo
     assert serving.shipped("tiny").predict([[0.5] * 784])
     with pytest.raises(UsageError, match=r"no shipped model 'tinny'\. Did you mean 'tiny'\?"):
         serving.shipped("tinny")
+
+
+@pytest.mark.parametrize("parameters", [None, {}])
+def test_parameters_that_say_nothing_are_fine(parameters: dict[str, object] | None, tiny_export: Path) -> None:
+    assert serving.load(tiny_export).predict([[0.5] * 784], parameters=parameters)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "message"),
+    [({"top": 3, "x": 1}, "parameters has 'top', 'x', but this model takes no parameters"), ([1], "a list; it should")],
+)
+def test_parameters_that_no_model_takes_are_refused(parameters: object, message: str, tiny_export: Path) -> None:
+    with pytest.raises(PredictionError, match=message):
+        serving.load(tiny_export).predict([[0.5] * 784], parameters=parameters)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(("kept", "given"), [(True, False), (False, True), (False, False)])
+def test_the_owners_word_on_pickles_comes_from_the_version_or_the_call(
+    kept: bool, given: bool, store: serving.ModelStore, tiny_export: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store.create_version("MNIST", "v2", tiny_export, trust_pickle=kept)
+    asked = []
+    monkeypatch.setattr(predictor, "load_model", lambda *words: asked.append(words) or load_model(*words))
+
+    serving.load("MNIST/v2", trust_pickle=given)
+
+    assert asked == [(store.version("MNIST", "v2").folder, None, kept or given)]

@@ -86,7 +86,7 @@ def _broken(document: dict[str, Any], path: str, value: object) -> dict[str, Any
         ("default_signature", "other", "default_signature is 'other', which is none of 'serving_default', 'pixels'"),
         ("class_names", "0123", "class_names is '0123'; it should be a list"),
         ("signatures.pixels.inputs", {}, "signatures.pixels.inputs is empty"),
-        ("signatures.pixels.inputs.pixels.dtype", "uint9", "inputs.pixels.dtype is 'uint9'; allowed: float16, "),
+        ("signatures.pixels.inputs.pixels.dtype", "uint9", "inputs.pixels.dtype is 'uint9'; allowed: bool, float16, "),
         ("signatures.pixels.inputs.pixels.shape", [1, 28, 28], r"shape is \[1, 28, 28\]; .* begins with null"),
         ("signatures.pixels.inputs.pixels.shape", [None, -1], "then positive sizes"),
         ("signatures.pixels.inputs.pixels.min", "0", "has the bound '0'; min and max are numbers"),

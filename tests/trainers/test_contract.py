@@ -39,12 +39,28 @@ SMALL = {
         "--data_dir={data} --output_dir={run} --train_examples=15 --batch_size=500 --save_checkpoints_secs=0",
         30, "rmse", "eval rmse ", "eval_rmse", 20,
     ),
+    "babyweight_sklearn": Small(
+        "--data_dir={data} --output_dir={run} --n_components=8",
+        1, "rmse", "eval rmse ", "eval_rmse", 1,
+    ),
+    "babyweight_xgboost": Small(
+        "--data_dir={data} --output_dir={run} --num_boost_round=20 --save_checkpoints_secs=0",
+        20, "rmse", "eval rmse ", "eval_rmse", 20,
+    ),
     "cbis_ddsm": Small(
         "--data_bucket={data} --model_dir={run} --training_steps=6 --batch_size=8 --save_checkpoints_secs=0",
         6, "accuracy", "test accuracy 0.", "test_accuracy", 1,
     ),
     "iris": Small(
         "--train-files={data}/iris_training.csv --eval-files={data}/iris_test.csv --job-dir={run} --train-steps=30",
+        30, "accuracy", "test accuracy ", "test_accuracy", 10,
+    ),
+    "iris_sklearn": Small(
+        "--train-files={data}/iris_training.csv --eval-files={data}/iris_test.csv --job-dir={run} --max-iter=200",
+        1, "accuracy", "test accuracy ", "test_accuracy", 1,
+    ),
+    "iris_xgboost": Small(
+        "--train-files={data}/iris_training.csv --eval-files={data}/iris_test.csv --job-dir={run} --num-boost-round=30",
         30, "accuracy", "test accuracy ", "test_accuracy", 10,
     ),
     "mnist": Small(
@@ -86,7 +102,7 @@ def run(request: pytest.FixtureRequest, small_mnist: Path, tmp_path_factory: pyt
     data = small_mnist
     if request.param != "mnist":
         data = place / "data"
-        datasets.prepare(request.param, data)
+        datasets.prepare(data_set(request.param), data)
     words = small.flags.format(data=data, run=place / "run").split()
     done = subprocess.run(
         [sys.executable, "-m", trainers.module_path(request.param), *words],
@@ -100,11 +116,16 @@ def run(request: pytest.FixtureRequest, small_mnist: Path, tmp_path_factory: pyt
     return Run(request.param, small, folder, done.stdout, *files.values())
 
 
+def data_set(name: str) -> str:
+    """Return the data set that a trainer learns from: its own name, without that of a framework behind it."""
+    return re.sub("_(sklearn|xgboost)$", "", name)
+
+
 def help_page(name: str) -> str:
     code = (
         f"import sys, runpy; sys.argv = ['task', '--help']\n"
         f"try: runpy.run_module({trainers.module_path(name)!r}, run_name='__main__')\n"
-        "finally: assert not {'tensorflow', 'keras', 'jax'} & set(sys.modules), 'imported'"
+        "finally: assert not {'tensorflow', 'keras', 'jax', 'sklearn', 'xgboost'} & set(sys.modules), 'imported'"
     )
     return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
 
@@ -161,7 +182,7 @@ def test_the_metrics_that_the_help_promises_are_those_that_are_reported(run: Run
 
 
 @pytest.mark.parametrize("name", trainers.names())
-def test_the_help_names_every_flag_that_may_be_tuned_and_needs_no_tensorflow(name: str) -> None:
+def test_the_help_names_every_flag_that_may_be_tuned_and_imports_no_framework(name: str) -> None:
     (line,) = re.findall(r"^tunable: (.+)$", help_page(name), re.MULTILINE)
 
     known = importlib.import_module(trainers.module_path(name)).Hyperparameters.__dataclass_fields__
@@ -178,7 +199,7 @@ def test_the_export_loads_and_predicts_what_a_request_sends(run: Run) -> None:
     (export,) = (run.folder / "export").glob("*/*")
 
     with serving.load(export) as predictor:
-        answers = predictor.predict(datasets.request(run.name, 5))
+        answers = predictor.predict(datasets.request(data_set(run.name), 5))
 
     assert len(answers) == 5
     for answer in answers:

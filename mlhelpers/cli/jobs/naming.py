@@ -1,4 +1,4 @@
-"""The argument that names a job, completed in the shell from the jobs there are; and labels."""
+"""The argument that names a job, completed in the shell from the jobs there are."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ from typing import Any, TypeVar
 import click
 from click.shell_completion import CompletionItem
 
-from mlhelpers.errors import MLHelpersError, UsageError
+from mlhelpers.errors import MLHelpersError
 
-__all__ = ["job_argument", "parse_labels"]
+__all__ = ["job_argument"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 
@@ -19,25 +19,6 @@ _Command = TypeVar("_Command", bound=Callable[..., Any])
 def job_argument(command: _Command) -> _Command:
     """Add the argument JOB, the name of a job that is there."""
     return click.argument("job", shell_complete=_complete)(command)
-
-
-def parse_labels(text: str, flag: str = "--labels") -> dict[str, str]:
-    """Return the labels of a text such as "team=blue,n=1".
-
-    Args:
-        text: Pairs KEY=VALUE with commas between them; may be empty.
-        flag: The option that it was given to, for the message.
-
-    Raises:
-        UsageError: A label has no value.
-    """
-    labels = {}
-    for pair in filter(None, text.split(",")):
-        key, equals, value = pair.partition("=")
-        if not equals:
-            raise UsageError(f"The label {pair!r} has no value. Write {flag} KEY=VALUE,KEY=VALUE.")
-        labels[key.strip()] = value.strip()
-    return labels
 
 
 def _complete(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -48,6 +49,9 @@ def _summarize(resource: Mapping[str, Any]) -> None:
     echo_box("Job Overview", [_overview(resource)])
     if resource.get("errorMessage"):
         click.echo(f"Error: {resource['errorMessage']}")
+    if "predictionInput" in resource:
+        _summarize_prediction(resource)
+        return
     given = dict(resource.get("trainingInput", {}))
     study = dict(given.pop("hyperparameters", {}))
     params = study.pop("params", [])
@@ -65,6 +69,19 @@ def _summarize(resource: Mapping[str, Any]) -> None:
         echo_box("Training Output Trials", [_trial(one) for one in output["trials"]])
     if local is not None and local["replicas"]:
         echo_box("Replicas", [_replica(one) for one in local["replicas"]])
+
+
+def _summarize_prediction(resource: Mapping[str, Any]) -> None:
+    rows = [{"field": name, "value": _shown(value)} for name, value in resource["predictionInput"].items()]
+    echo_box("Prediction Input Summary", rows)
+    output = resource.get("predictionOutput", {})
+    columns = ("errorCount", "nodeHours", "outputPath", "predictionCount")
+    summary = {re.sub("([A-Z])", r"_\1", column): str(output.get(column, "-")) for column in columns}
+    echo_box("Prediction Output Summary", [summary])
+    if output.get("firstError"):
+        click.echo(f"First error: {output['firstError']}")
+    if replicas := resource.get("localOutput", {}).get("replicas"):
+        echo_box("Replicas", [_replica(one) for one in replicas])
 
 
 def _overview(resource: Mapping[str, Any]) -> dict[str, str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -12,16 +12,16 @@ from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from mlhelpers.cli.completion import PLACE, complete_files
-from mlhelpers.cli.jobs.naming import parse_labels
 from mlhelpers.cli.jobs.streaming import print_log
+from mlhelpers.cli.labels import labels_option, parse_labels
 from mlhelpers.cli.output import echo_resource, format_option
 from mlhelpers.cli.trainer_command import TrainerCommand
 from mlhelpers.errors import JobError, UsageError, unknown_name
 
 if TYPE_CHECKING:
-    from mlhelpers.jobs import JobSpec, Plan
+    from mlhelpers.jobs import Job, JobSpec, Plan
 
-__all__ = ["submit"]
+__all__ = ["finish_submission", "submit"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
 # the flags' word for a role -> field of a spec
@@ -116,7 +116,7 @@ def _complete_tiers(ctx: click.Context, parameter: click.Parameter, incomplete: 
     shell_complete=_complete_tiers,
     help="Which machines: basic, standard-1, … custom.  [default: BASIC]",
 )
-@click.option("--labels", metavar="K=V,…", help="Your own marks.")
+@labels_option
 @click.option("--runtime-version", metavar="N.N", help="Noted; what is installed here runs instead.")
 @click.option("--python-version", metavar="N.N", help="Noted; this Python runs instead.")
 @click.option("--max-running-time", metavar="SECONDSs", help="End the job after so long.  [default: 604800s]")
@@ -177,22 +177,39 @@ def training(
         echo_resource(dict(plan.request), output_format)
         return
     notes = submit_plan()
-    submitted = room.Job(job, room.backend(backend))
-    click.echo(f"Job [{job}] submitted successfully. What you can do now:", err=True)
-    for what, command in submitted.hints().items():
+    finish_submission(ctx, room.Job(spec.name, room.backend(backend)), plan, notes)
+
+
+def finish_submission(ctx: click.Context, job: Job, plan: Plan, notes: Sequence[str]) -> None:
+    """Tell what can be done with a job that was just submitted; follow it where the command says so.
+
+    Args:
+        ctx: The command's, with the parameters stream_logs and output_format.
+        job: The job.
+        plan: What was submitted.
+        notes: What else there is to tell.
+
+    Raises:
+        JobError: The job was followed and did not succeed.
+    """
+    from mlhelpers.jobs import JobState
+
+    click.echo(f"Job [{job.name}] submitted successfully. What you can do now:", err=True)
+    for what, command in job.hints().items():
         click.echo(f"  {what:<9} {command}", err=True)
     if local := plan.request.get("local"):
-        click.echo(_what_runs_instead(spec) + local["note"], err=True)
+        click.echo(_what_runs_instead(plan.spec) + local["note"], err=True)
         for note in [*local["notes"], *notes]:
             click.echo(note, err=True)
-    if stream_logs:
-        # the format of this answer is YAML where none is asked for, that of a log is the columns
-        is_asked = ctx.get_parameter_source("output_format") is not ParameterSource.DEFAULT
-        print_log(submitted, output_format=output_format if is_asked else "table")
-        if submitted.wait(progress=False) is not room.JobState.SUCCEEDED:
-            raise JobError(f"The job {job!r} was cancelled.")
-    else:
-        echo_resource({"jobId": job, "state": str(room.JobState.QUEUED)}, output_format)
+    output_format = ctx.params["output_format"]
+    if not ctx.params["stream_logs"]:
+        echo_resource({"jobId": job.name, "state": str(JobState.QUEUED)}, output_format)
+        return
+    # the format of this answer is YAML where none is asked for, that of a log is the columns
+    is_asked = ctx.get_parameter_source("output_format") is not ParameterSource.DEFAULT
+    print_log(job, output_format=output_format if is_asked else "table")
+    if job.wait(progress=False) is not JobState.SUCCEEDED:
+        raise JobError(f"The job {job.name!r} was cancelled.")
 
 
 def _planned(spec: JobSpec, backend: str | None) -> tuple[Plan, Callable[[], list[str]]]:

@@ -21,11 +21,14 @@ def description(store: Store, row: Mapping[str, Any]) -> dict[str, Any]:
         row: The job's row, made true.
     """
     folder = store.folder / row["name"]
-    resource = short(row) | {"trainingInput": json.loads(row["training_input"])}
+    given = json.loads(row["training_input"])
+    # every prediction says its data format, and no training has such a field
+    kind = "prediction" if "dataFormat" in given else "training"
+    resource = short(row) | {f"{kind}Input": given}
     if row["error_message"]:
         resource["errorMessage"] = row["error_message"]
-    if output := _json(folder / "training_output.json"):
-        resource["trainingOutput"] = output
+    if output := _json(folder / f"{kind}_output.json"):
+        resource[f"{kind}Output"] = output
     resource["localOutput"] = {
         "folder": str(folder),
         "workingFolder": _text(folder / "working_folder"),

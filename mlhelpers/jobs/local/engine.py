@@ -16,8 +16,10 @@
 | supervisor.log | what the job's supervisor printed: nothing, unless it broke |
 | metrics/TASK/ | the metric file that tuning reads |
 | training_output.json | of a study: what its controller has to say of the trials |
+| prediction_output.json | of a batch prediction: how much was predicted, and where it is |
 
-A study is a job whose trainer is its controller; its trials are jobs called STUDY.NUMBER, which end with it.
+A study is a job whose trainer is its controller; its trials are jobs called STUDY.NUMBER, which end with it. A batch
+prediction is a job whose trainer is its controller too; its workers are processes of that.
 
 Nobody has to tell a reader that a supervisor was killed: its lock is free, and the first reader who sees that stops
 what is left of the job and records its end.
@@ -91,7 +93,7 @@ class LocalBackend(Backend):
         name, local = str(plan.request["jobId"]), plan.request["local"]
         if self._store.job(name) is not None:
             raise JobError(self._store.taken(name))
-        if job_dir := plan.request["trainingInput"].get("jobDir"):
+        if job_dir := plan.input.get("jobDir"):
             make_job_dir(str(job_dir))
         token = secrets.token_hex(16)
         try:
@@ -103,7 +105,7 @@ class LocalBackend(Backend):
                     "name": name,
                     "token": token,
                     "labels": plan.request["labels"],
-                    "training_input": plan.request["trainingInput"],
+                    "training_input": plan.input,
                     "nested": local.get("nested", TOKEN_VARIABLE in os.environ),
                     "study": plan.spec.name if local.get("trial") else None,
                     "trial": local.get("trial"),

@@ -128,9 +128,10 @@ def fill_folder(folder: Path, plan: Plan, token: str) -> None:
         "inherited": base_environment() | {"PYTHONPATH": python_path(), TOKEN_VARIABLE: token},
         "replicas": local["replicas"],
         "cluster": local["cluster"],
-        "job": {"job_name": spec.name, **plan.request["trainingInput"]},  # a trial's is its study's
+        "job": {"job_name": spec.name, **plan.input},  # a trial's is its study's
         "trial": local.get("trial"),
         "study": local.get("study"),
+        "prediction": local.get("prediction"),
         "token": token,
         "grace_s": spec.grace_s,
         "max_running_s": spec.max_running_s or MAX_RUNNING_S,

@@ -27,7 +27,7 @@ from types import FrameType
 from typing import Any
 
 from mlhelpers.errors import JobError
-from mlhelpers.jobs.hints import DISK_FULL, cause, ending, obituary, study_failure
+from mlhelpers.jobs.hints import DISK_FULL, cause, ending, last_words, obituary
 from mlhelpers.jobs.local.cluster import Task, free_addresses, replica_environment
 from mlhelpers.jobs.local.identity import CANCEL_SIGNAL, adopt_orphans, identity
 from mlhelpers.jobs.local.logs import SERVICE, Marks, log_path, write_service
@@ -295,9 +295,10 @@ class _Supervisor:
         if not self.folder.is_dir():
             return _REMOVED._replace(exit_code=exit_code)
         lines = replica.last_lines()
-        if self.launch["study"] and (reason := study_failure(lines)):
+        if (self.launch["study"] or self.launch.get("prediction")) and (reason := last_words(lines)):
             return Outcome("FAILED", reason, exit_code)
-        who = "The trainer" if len(self.replicas) == 1 else f"The replica {replica.task.name}"
+        alone = "The prediction" if self.launch.get("prediction") else "The trainer"
+        who = alone if len(self.replicas) == 1 else f"The replica {replica.task.name}"
         hint = DISK_FULL if self._has_no_room() else cause(exit_code, lines)
         return Outcome("FAILED", obituary(who, exit_code, replica.restarts, self.retries, hint, lines), exit_code)
 

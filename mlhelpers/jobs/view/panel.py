@@ -13,7 +13,7 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from mlhelpers.errors import MLHelpersError
-from mlhelpers.jobs.bar import number
+from mlhelpers.jobs.bar import metric_text, number
 from mlhelpers.jobs.base import JobState
 
 if TYPE_CHECKING:
@@ -164,7 +164,8 @@ def replicas_html(snapshot: Snapshot) -> str:
     if not replicas:
         return ""
     rows = "".join(f"<tr>{_cells(replica)}</tr>" for replica in replicas)
-    names = ("replica", "progress", "steps/s", "metrics", "process")
+    unit = escaped(str((replicas[0].get("progress") or {}).get("unit") or "steps"))
+    names = ("replica", "progress", f"{unit}/s", "metrics", "process")
     head = "".join(f'<th scope="col">{name}</th>' for name in names)
     return (
         f'<table class="mlh-job-replicas" aria-label="Replicas of the job"><thead><tr>{head}</tr></thead>'
@@ -216,7 +217,7 @@ def _cells(replica: Mapping[str, Any]) -> str:
 def _metrics(metrics: object) -> str:
     known = metrics if isinstance(metrics, Mapping) else {}
     numbers = ((name, number(value)) for name, value in known.items())
-    return ", ".join(f"{escaped(str(name))} {value:.4f}" for name, value in numbers if value is not None)
+    return ", ".join(f"{escaped(str(name))} {metric_text(value)}" for name, value in numbers if value is not None)
 
 
 def _process(replica: Mapping[str, Any]) -> str:

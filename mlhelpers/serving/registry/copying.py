@@ -6,13 +6,14 @@ import os
 import secrets
 import shutil
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
 import psutil
 
 from mlhelpers.errors import DataError, ModelError
 
-__all__ = ["MAX_FILES", "check_files", "copy_files", "is_name_free", "place_folder", "remove_folder"]
+__all__ = ["MAX_FILES", "check_files", "copy_files", "discard", "is_name_free", "place_folder", "take_away"]
 
 MAX_FILES = 1000
 _ASIDE = "."  # what begins with a dot is not there yet, or not any more
@@ -70,27 +71,36 @@ def copy_files(origin: Path, target: Path) -> None:
                 shutil.copyfileobj(source, copy)
 
 
-def place_folder(target: Path, fill: Callable[[Path], None]) -> None:
+def place_folder(
+    target: Path,
+    fill: Callable[[Path], None],
+    scratch: Path,
+    hold: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> None:
     """Make a folder aside, fill it, and move it to its place only when it is whole.
 
     Args:
         target: Where the folder shall be; nothing may be there.
         fill: Puts the content into the empty folder it is given.
+        scratch: The folder in which it is made, on the same disk; made.
+        hold: Gives the `with` block in which the folder is moved: a lock, a last look whether it still may.
 
     Raises:
         FileExistsError: Somebody has put something there in the meantime.
         DataError: It cannot be written (no permission, disk full); nothing is left.
     """
-    aside = target.with_name(f"{_ASIDE}{target.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}")
+    aside = _aside(scratch, target)
     try:
-        _sweep(target.parent)
+        _sweep(scratch)
         aside.mkdir(parents=True)
         fill(aside)
-        if not is_name_free(target):  # Windows and Linux disagree about renaming onto an empty folder
-            raise FileExistsError(target)
-        os.rename(aside, target)
+        with hold():
+            if not is_name_free(target):  # Windows and Linux disagree about renaming onto an empty folder
+                raise FileExistsError(target)
+            target.parent.mkdir(exist_ok=True)
+            os.rename(aside, target)
     except OSError as error:
-        if isinstance(error, FileExistsError) or target.exists():
+        if isinstance(error, FileExistsError):
             raise FileExistsError(target) from error
         raise DataError(
             f"{target} cannot be written: {error.strerror or error}. Set MLHELPERS_HOME to a folder you may write to, "
@@ -100,26 +110,39 @@ def place_folder(target: Path, fill: Callable[[Path], None]) -> None:
         shutil.rmtree(aside, ignore_errors=True)
 
 
-def remove_folder(folder: Path) -> None:
-    """Take a folder away in one step, then delete what was in it.
+def take_away(folder: Path, scratch: Path) -> Path:
+    """Take a folder away in one step; `discard` then deletes what was in it.
 
     Args:
         folder: The folder, which has to be there.
+        scratch: The folder into which it is moved, on the same disk.
+
+    Returns:
+        Where it is now.
 
     Raises:
         DataError: It cannot be taken away; it is then still whole.
     """
-    aside = folder.with_name(f"{_ASIDE}{folder.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}")
+    aside = _aside(scratch, folder)
     try:
         os.rename(folder, aside)
     except OSError as error:
         raise DataError(f"{folder} cannot be deleted: {error.strerror or error}.") from error
+    return aside
+
+
+def discard(aside: Path) -> None:
+    """Delete a folder that `take_away` has moved; what cannot be deleted is swept up later."""
     shutil.rmtree(aside, ignore_errors=True)
 
 
 def is_name_free(target: Path) -> bool:
     """Tell whether nothing lies at the path, not even a dangling link."""
     return not os.path.lexists(target)
+
+
+def _aside(scratch: Path, folder: Path) -> Path:
+    return scratch / f"{_ASIDE}{folder.name[:100]}.{os.getpid()}.{secrets.token_hex(4)}"
 
 
 def _sweep(parent: Path) -> None:

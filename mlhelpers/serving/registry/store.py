@@ -1,57 +1,60 @@
 """The local model store: models, each with its versions, one folder per version.
 
-    <home>/models/MNIST/model.json            description, regions, the chosen default
+    <home>/models/MNIST/model.json            description, labels, regions, the chosen default, the traffic split
     <home>/models/MNIST/versions/v1/          the version: version.json and model/, a copy of the export
+    <home>/models/.lock                       held by whoever changes something, for milliseconds
+    <home>/models/.v2.PID.…/                  what is not there yet, or not any more
 
 A folder appears and goes in one step, so that a reader, such as a prediction server at work, never meets half of one.
 """
 
 from __future__ import annotations
 
-import json
 import os
-from collections.abc import Mapping
-from datetime import UTC, datetime
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from mlhelpers import settings
 from mlhelpers.errors import ModelError, unknown_name
-from mlhelpers.serving.registry.copying import check_files, copy_files, is_name_free, place_folder, remove_folder
-from mlhelpers.serving.registry.exports import find_export
-from mlhelpers.serving.registry.resources import Model, UnknownModelError, Version, check_name, is_name
-from mlhelpers.serving.signature import read_signature
-from mlhelpers.storage import write_aside
+from mlhelpers.labels import checked_labels, relabelled
+from mlhelpers.serving.registry.copying import discard, is_name_free, place_folder, take_away
+from mlhelpers.serving.registry.documents import locked, now, read_document, replace_document, write_document
+from mlhelpers.serving.registry.intake import copy_export, examine
+from mlhelpers.serving.registry.reading import StoreReader, unknown
+from mlhelpers.serving.registry.resources import CLOUD_FIELDS, Model, Version, check_name
+from mlhelpers.serving.registry.traffic import check_traffic
 
 __all__ = ["ModelStore"]
 
 
-class ModelStore:
+class ModelStore(StoreReader):
     """Models and versions on disk.
 
-    Any number of processes may use one store at the same time.
+    Any number of processes may use and change one store at the same time: no change is lost.
 
     Taught in notebook 08.
     """
 
-    def __init__(self, root: str | os.PathLike[str] | None = None) -> None:
-        """Open a store.
-
-        Args:
-            root: Its folder; `<home>/models` where None. Made with the first model.
-        """
-        self.root = settings.current().home / "models" if root is None else Path(root).expanduser().absolute()
-
-    def create_model(self, name: str, *, description: str = "", regions: str | tuple[str, ...] = ()) -> Model:
+    def create_model(
+        self,
+        name: str,
+        *,
+        description: str = "",
+        regions: str | tuple[str, ...] = (),
+        labels: Mapping[str, str] | None = None,
+    ) -> Model:
         """Make a model, without versions as yet.
 
         Args:
             name: 1 to 128 letters, digits and underscores, first a letter.
             description: What it is for.
             regions: Kept for the cloud; the default is the region of the settings.
+            labels: Your own marks.
 
         Raises:
-            UsageError: The name is malformed.
+            UsageError: The name or a label is malformed.
             ModelError: There is such a model already.
             DataError: The store cannot be written.
         """
@@ -60,43 +63,73 @@ class ModelStore:
         document = {
             "name": name,
             "description": description,
+            "labels": checked_labels(labels or {}),
             "regions": list(kept or (settings.current().region,)),
-            "createTime": _now(),
+            "createTime": now(),
         }
         taken = ModelError(f"There is a model {name!r} already. Add a version to it, or choose another name.")
         if not is_name_free(self.root / name):
             raise taken
         try:
-            place_folder(self.root / name, lambda aside: _write(aside / "model.json", document))
+            place_folder(
+                self.root / name,
+                lambda aside: write_document(aside / "model.json", document),
+                self.root,
+                lambda: locked(self.root),
+            )
         except FileExistsError:
             raise taken from None
         return self.model(name)
 
-    def list_models(self) -> list[Model]:
-        """Return every model, by name."""
-        return [self.model(name) for name in self._names()]
+    def update_model(
+        self,
+        name: str,
+        *,
+        description: str | None = None,
+        labels: Mapping[str, str | None] | None = None,
+        clear_labels: bool = False,
+    ) -> Model:
+        """Change what is said of a model.
 
-    def model(self, name: str) -> Model:
-        """Return one model.
+        Args:
+            name: The model's name.
+            description: What it is for; None leaves it as it is.
+            labels: Key -> value to set, or None to take the label away; the others stay.
+            clear_labels: Take all labels away first.
 
         Raises:
             UnknownModelError: There is none of that name.
-            ModelError: Its model.json is damaged.
+            UsageError: A label is malformed.
+            DataError: The change cannot be written.
         """
-        path = self.root / name / "model.json"
-        if not is_name(name) or not path.is_file():
-            raise self._unknown("model", name, self._names(), f"Make one with:  mlhelpers models create {_shell(name)}")
-        document = _read(path)
-        regions = document.get("regions")
-        return Model(
-            name=name,
-            description=str(document.get("description", "")),
-            regions=tuple(regions) if isinstance(regions, list) else (),
-            created=str(document.get("createTime", "")),
-            default_version=self._default(name, document),
-            labels=_mapping(document.get("labels")),
-            traffic=_mapping(document.get("trafficSplit")),
-        )
+        with self._changed(name) as document:
+            _update(document, description, labels or {}, clear_labels)
+            return self._written(name, document)
+
+    def set_traffic(self, model: str, traffic: Mapping[str, int]) -> Model:
+        """Share the requests that name no version out over versions.
+
+        Any 100 requests in a row are split exactly. The default version stays what it is, and answers whoever reads
+        the model in this process.
+
+        Args:
+            model: The model's name.
+            traffic: Version -> its share in whole percent; they sum to 100. Empty leaves all to the default version.
+
+        Raises:
+            UnknownModelError: There is no such model or version.
+            UsageError: A share is no whole percentage, or they do not sum to 100.
+            DataError: The split cannot be written.
+        """
+        if traffic:
+            check_traffic(traffic)
+        with self._changed(model) as document:
+            names = self._version_names(model)
+            for version in traffic:
+                if version not in names:
+                    raise unknown(f"{model} version", str(version), names)
+            document["trafficSplit"] = {version: share for version, share in traffic.items() if share}
+            return self._written(model, document)
 
     def delete_model(self, name: str) -> None:
         """Delete a model that has no versions.
@@ -106,17 +139,29 @@ class ModelStore:
             ModelError: It still has versions.
             DataError: It cannot be deleted.
         """
-        self.model(name)
-        versions = self._version_names(name)
-        if versions:
-            raise ModelError(
-                f"The model {name!r} still has versions: {', '.join(versions[:10])}. "
-                f"Delete them first:  mlhelpers versions delete {versions[0]} --model {name}"
-            )
-        remove_folder(self.root / name)
+        with locked(self.root):
+            if name not in self._names():
+                self._document(name)  # raises: it is not there
+            versions = self._version_names(name)
+            if versions:
+                raise ModelError(
+                    f"The model {name!r} still has versions: {', '.join(versions[:10])}. "
+                    f"Delete them first:  mlhelpers versions delete {versions[0]} --model {name}"
+                )
+            aside = take_away(self.root / name, self.root)
+        discard(aside)
 
     def create_version(
-        self, model: str, version: str, origin: str | os.PathLike[str], *, description: str = ""
+        self,
+        model: str,
+        version: str,
+        origin: str | os.PathLike[str],
+        *,
+        description: str = "",
+        labels: Mapping[str, str] | None = None,
+        trust_pickle: bool = False,
+        framework: str | None = None,
+        cloud: Mapping[str, Any] | None = None,
     ) -> Version:
         """Copy an export into the store as a version; the first one becomes the default.
 
@@ -125,176 +170,144 @@ class ModelStore:
             version: 1 to 128 letters, digits and underscores, first a letter.
             origin: The export folder, or `export/<name>/` of which the newest timestamp is taken, or gs://bucket/path.
             description: What is special about it.
+            labels: Your own marks.
+            trust_pickle: Whether a pickle in it may be opened, which runs whatever it says: only where you know who
+                made it.
+            framework: "tensorflow", "scikit-learn" or "xgboost": refused where the files are of another one.
+            cloud: Fields that say how the cloud would serve it, such as machineType; here they are only kept.
 
         Returns:
             The version; its `origin` is the folder that was taken.
 
         Raises:
-            UsageError: The name is malformed.
+            UsageError: The name, a label or a field is malformed, or the framework is another one.
             UnknownModelError: There is no such model.
             ModelError: There is such a version already, or the origin is no export that may be copied.
             DataError: The store cannot be written; nothing of the version is left then.
         """
         check_name("version", version)
         self.model(model)
-        target = self.root / model / "versions" / version
+        target = self._folder(model, version)
         taken = ModelError(f"The model {model!r} has a version {version!r} already. Choose another name, or delete it.")
         if not is_name_free(target):
             raise taken
-        folder = find_export(origin).resolve()
-        signature = read_signature(folder)
-        check_files(folder)
+        for name in cloud or {}:
+            if name not in CLOUD_FIELDS:
+                raise unknown_name("field of a version", name, CLOUD_FIELDS)
+        export = examine(origin, framework, trust_pickle)
         document = {
             "name": version,
-            "origin": str(folder),
-            "createTime": _now(),
+            "origin": str(export.folder),
+            "createTime": now(),
             "description": description,
-            "metrics": signature.document.get("metrics") or {},
+            "labels": checked_labels(labels or {}),
+            "metrics": export.signature.document.get("metrics") or {},
+            "cloud": dict(cloud or {}),
+            **({"trustPickle": True} if trust_pickle else {}),
         }
 
         def fill(aside: Path) -> None:
-            copy_files(folder, aside / "model")
-            _write(aside / "version.json", document)
+            copy_export(export, aside / "model")
+            write_document(aside / "version.json", document)
+
+        @contextmanager
+        def hold() -> Iterator[None]:
+            with locked(self.root):
+                self.model(model)  # it may have been deleted since
+                yield
 
         try:
-            place_folder(target, fill)
+            place_folder(target, fill, self.root, hold)
         except FileExistsError:
             raise taken from None
         return self.version(model, version)
 
-    def list_versions(self, model: str) -> list[Version]:
-        """Return every version of a model, by name.
-
-        Raises:
-            UnknownModelError: There is no such model.
-        """
-        self.model(model)
-        return [self.version(model, name) for name in self._version_names(model)]
-
-    def version(self, model: str, version: str | None = None) -> Version:
-        """Return one version, or the default one.
+    def update_version(
+        self,
+        model: str,
+        version: str,
+        *,
+        description: str | None = None,
+        labels: Mapping[str, str | None] | None = None,
+        clear_labels: bool = False,
+    ) -> Version:
+        """Change what is said of a version; its files stay as they are.
 
         Args:
             model: The model's name.
-            version: The version's name; None stands for the default.
+            version: The version's name.
+            description: What is special about it; None leaves it as it is.
+            labels: Key -> value to set, or None to take the label away; the others stay.
+            clear_labels: Take all labels away first.
 
         Raises:
-            UnknownModelError: There is no such model or version, or the model has no version yet.
-            ModelError: The version's files are damaged.
+            UnknownModelError: There is no such model or version.
+            UsageError: A label is malformed.
+            DataError: The change cannot be written.
         """
-        default = self.model(model).default_version
-        create = f"Make one with:  mlhelpers versions create v1 --model {model} --origin EXPORT_FOLDER"
-        name = default if version is None else version
-        if name is None:
-            raise UnknownModelError(f"The model {model!r} has no version yet. {create}")
-        folder = self.root / model / "versions" / name
-        if not is_name(name) or not folder.is_dir():
-            raise self._unknown(f"{model} version", name, self._version_names(model), "")
-        document = _read(folder / "version.json")
-        metrics = document.get("metrics")
-        return Version(
-            model=model,
-            name=name,
-            folder=folder / "model",
-            created=str(document.get("createTime", "")),
-            origin=str(document.get("origin", "")),
-            is_default=name == default,
-            description=str(document.get("description", "")),
-            metrics=metrics if isinstance(metrics, dict) else {},
-        )
+        with locked(self.root):
+            self.version(model, version)
+            path = self._folder(model, version) / "version.json"
+            document = read_document(path)
+            _update(document, description, labels or {}, clear_labels)
+            replace_document(path, document)
+            return self.version(model, version)
 
     def set_default(self, model: str, version: str) -> Version:
-        """Let a version answer where none is named.
+        """Let a version answer where none is named; a traffic split stays as it is.
 
         Raises:
             UnknownModelError: There is no such model or version.
             DataError: The choice cannot be written.
         """
-        self.version(model, version)
-        path = self.root / model / "model.json"
-        document = _read(path)
-        with write_aside(path) as aside:
-            _write(aside, {**document, "defaultVersion": version})
-        return self.version(model, version)
+        with self._changed(model) as document:
+            self.version(model, version)
+            self._written(model, document | {"defaultVersion": version})
+            return self.version(model, version)
 
     def delete_version(self, model: str, version: str) -> None:
-        """Delete a version; the default one only when it is the last.
+        """Delete a version; the default one only when it is the last, and none that still has a share of the traffic.
 
         Raises:
             UnknownModelError: There is no such model or version.
-            ModelError: It is the default and there are others.
+            ModelError: It is the default and there are others, or its share of the traffic is over 0.
             DataError: It cannot be deleted.
         """
-        asked = self.version(model, version)
-        others = [name for name in self._version_names(model) if name != version]
-        if asked.is_default and others:
-            raise ModelError(
-                f"{version!r} is the default version of {model!r} and goes last. Choose another default first:  "
-                f"mlhelpers versions set-default {others[0]} --model {model}"
-            )
-        remove_folder(asked.folder.parent)
+        with locked(self.root):
+            found = self.model(model)
+            names = self._version_names(model)
+            if version not in names:
+                raise unknown(f"{model} version", version, names)
+            others = [name for name in names if name != version]
+            if share := found.traffic.get(version):
+                rest = f"{others[0]}=100" if len(others) == 1 else "--clear"
+                raise ModelError(
+                    f"{version!r} has {share} percent of the traffic of {model!r}. Give its share to others first:  "
+                    f"mlhelpers models set-traffic {model} {rest}"
+                )
+            if version == found.default_version and others:
+                raise ModelError(
+                    f"{version!r} is the default version of {model!r} and goes last. Choose another default first:  "
+                    f"mlhelpers versions set-default {others[0]} --model {model}"
+                )
+            aside = take_away(self._folder(model, version), self.root)
+        discard(aside)
 
-    def describe(self, model: str, version: str | None = None) -> dict[str, Any]:
-        """Return a model, or one of its versions, as plain data with the cloud's field names.
+    @contextmanager
+    def _changed(self, model: str) -> Iterator[dict[str, Any]]:
+        """Give a model's document, which nobody else changes for the length of the block."""
+        self._document(model)  # a store that is only looked at in vain is not made
+        with locked(self.root):
+            yield self._document(model)
 
-        Raises:
-            UnknownModelError: There is no such model or version.
-        """
-        return self.model(model).describe() if version is None else self.version(model, version).describe()
-
-    def _names(self) -> list[str]:
-        return _entries(self.root, "model.json")
-
-    def _version_names(self, model: str) -> list[str]:
-        return _entries(self.root / model / "versions", "version.json")
-
-    def _default(self, model: str, document: Mapping[str, Any]) -> str | None:
-        """The chosen default, else the oldest version: so it holds from the moment the first version is there."""
-        chosen = document.get("defaultVersion")
-        names = self._version_names(model)
-        if chosen in names:
-            return str(chosen)
-        folder = self.root / model / "versions"
-        return min(
-            names, key=lambda name: (str(_read(folder / name / "version.json").get("createTime")), name), default=None
-        )
-
-    def _unknown(self, kind: str, name: str, names: list[str], hint: str) -> UnknownModelError:
-        return UnknownModelError(str(unknown_name(kind, name[:200], names, hint)))
-
-    def __repr__(self) -> str:
-        return f"ModelStore({str(self.root)!r})"
+    def _written(self, model: str, document: Mapping[str, Any]) -> Model:
+        replace_document(self.root / model / "model.json", document)
+        return self.model(model)
 
 
-def _entries(folder: Path, marker: str) -> list[str]:
-    if not folder.is_dir():
-        return []
-    return sorted(e.name for e in folder.iterdir() if is_name(e.name) and (e / marker).is_file())
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{path} is damaged: {error}. Delete its folder and make the version again.") from error
-    if not isinstance(document, dict):
-        raise ModelError(
-            f"{path} is damaged: it should be a JSON object. Delete its folder and make the version again."
-        )
-    return document
-
-
-def _write(path: Path, document: Mapping[str, Any]) -> None:
-    path.write_text(json.dumps(document, indent=2) + "\n", encoding="utf-8")
-
-
-def _mapping(value: object) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
-
-
-def _shell(name: str) -> str:
-    return name if is_name(name) else "NAME"
+def _update(
+    document: dict[str, Any], description: str | None, labels: Mapping[str, str | None], clear_labels: bool
+) -> None:
+    document["labels"] = relabelled(document.get("labels") or {}, labels, clear_labels)
+    if description is not None:
+        document["description"] = description

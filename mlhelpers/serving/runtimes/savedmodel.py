@@ -1,9 +1,13 @@
-"""TensorFlow's SavedModel, for machines and models without LiteRT: the signature is called as a compiled function."""
+"""TensorFlow's SavedModel, for machines and models without LiteRT: the signature is called as a compiled function.
+
+Any SavedModel with a signature will do, whoever wrote it: Keras, a `tf.Module`, an estimator, TensorFlow 1.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -11,15 +15,17 @@ from numpy.typing import NDArray
 
 from mlhelpers.errors import ModelError, PredictionError
 from mlhelpers.frameworks import import_tensorflow
-from mlhelpers.serving.runtimes import Run, check_names, warm_up
+from mlhelpers.serving.runtimes import Run, check_names, refusal, threads, warm_up
+from mlhelpers.serving.runtimes.derived import document, is_one_at_a_time, one_at_a_time
+from mlhelpers.serving.runtimes.saved_model_file import read_signatures, read_tags
 from mlhelpers.serving.signature import ModelSignature
 
-__all__ = ["EXTRA", "FILE", "PACKAGE", "load"]
+__all__ = ["EXTRA", "FILES", "PACKAGE", "derive", "load"]
 
-FILE = "saved_model.pb"
+FILES = ("saved_model.pb",)
+_FILE = FILES[0]
 PACKAGE = "tensorflow"
 EXTRA = "train"
-_THREADS = 2
 
 
 def load(folder: Path, signature: ModelSignature) -> Run:
@@ -35,24 +41,35 @@ def load(folder: Path, signature: ModelSignature) -> Run:
     Raises:
         ModelError: The files are damaged or incomplete, or do not agree with signature.json.
     """
+    tags = read_tags(folder / _FILE)
+    found = read_signatures(folder / _FILE)
     tf = import_tensorflow()
     with suppress(RuntimeError):  # TensorFlow is already at work in this process and keeps its threads
-        tf.config.threading.set_intra_op_parallelism_threads(_THREADS)
+        tf.config.threading.set_intra_op_parallelism_threads(threads())
+    tags = read_tags(folder / _FILE)
+    found = read_signatures(folder / _FILE)
     try:
-        loaded = tf.saved_model.load(str(folder))
+        loaded = tf.saved_model.load(str(folder), tags=tags)
         functions = {name: loaded.signatures[name] for name in loaded.signatures}
-        found = {
+        names = {
             name: (set(function.structured_input_signature[1]), set(function.structured_outputs))
             for name, function in functions.items()
         }
-        check_names(signature, found, FILE)
+        check_names(signature, names, _FILE)
 
-        def run(signature_name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        def call(signature_name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
             try:
                 outputs = functions[signature_name](**{name: tf.constant(array) for name, array in arrays.items()})
             except tf.errors.InvalidArgumentError as error:  # texts and bytes are taken apart inside the model
-                raise PredictionError(f"The model refuses what was sent: {_reason(error)}.") from None
+                raise PredictionError(f"The model refuses what was sent: {refusal(error)}.") from None
             return {name: value.numpy() for name, value in outputs.items()}
+
+        single = frozenset(name for name in signature.signatures if is_one_at_a_time(found[name]))
+
+        def run(signature_name: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+            if signature_name in single:
+                return one_at_a_time(partial(call, signature_name), arrays)
+            return call(signature_name, arrays)
 
         run.__dict__["keeps"] = loaded  # the functions hold their variables only weakly
         warm_up(run, signature)
@@ -67,9 +84,13 @@ def load(folder: Path, signature: ModelSignature) -> Run:
     return run
 
 
-def _reason(error: Exception) -> str:
-    """Return what an operation says of its input, without where in the graph it stands."""
-    lines = [line.strip() for line in str(error).splitlines()]
-    around = ("Graph execution error", "Detected at node", "<stack traces", "[[")
-    said = [line for line in lines if line and not line.startswith(around)]
-    return said[-1].rstrip(".!") if said else type(error).__name__
+def derive(folder: Path) -> dict[str, Any]:
+    """Return the document of a signature.json for a SavedModel without one; nothing is loaded.
+
+    Args:
+        folder: The export folder.
+
+    Raises:
+        ModelError: The file is damaged, or has no signature that can be served.
+    """
+    return document(folder / _FILE, read_signatures(folder / _FILE))

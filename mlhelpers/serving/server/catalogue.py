@@ -1,65 +1,62 @@
-"""What a prediction server serves: the models of a store and single folders, loaded when they are first asked for."""
+"""What a prediction server serves: the models of a store and single folders, and whose turn it is.
+
+Follows the store: what is made, changed or deleted there counts from the next request on.
+"""
 
 from __future__ import annotations
 
-import asyncio
-import gc
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
-from mlhelpers.serving.model import LoadedModel, load_model
 from mlhelpers.serving.registry.exports import find_export
 from mlhelpers.serving.registry.resources import UnknownModelError, Version, check_name, is_name
 from mlhelpers.serving.registry.store import ModelStore
-from mlhelpers.serving.signature import read_signature
+from mlhelpers.serving.registry.traffic import PERCENT, rotation
+from mlhelpers.serving.runtimes import check_trust
 
-__all__ = ["Catalogue", "Served"]
+__all__ = ["Catalogue"]
 
-_Key = tuple[str, str, str]  # model, version, when it was made: a version made anew is another one
+_Stamp = tuple[int, ...]
 _SETTLED_S = 0.1  # a folder changed this recently may change again within one tick of the file system's clock
 
-
-@dataclass
-class Served:
-    """A model at work, with the time it takes."""
-
-    model: LoadedModel
-    seconds_per_instance: float = 0.0
-
-    def note(self, seconds: float, instances: int) -> None:
-        """Take a measured call into the running mean."""
-        self.seconds_per_instance += 0.1 * (seconds / max(instances, 1) - self.seconds_per_instance)
+_KEPT = 1000
 
 
 class Catalogue:
-    """Finds, loads and keeps models. To be used from one event loop."""
+    """Finds models and versions. To be used from one event loop."""
 
-    def __init__(self, store: ModelStore, folders: Mapping[str, Path] | None = None) -> None:
+    def __init__(
+        self, store: ModelStore, folders: Mapping[str, Path] | None = None, trust_pickle: bool = False
+    ) -> None:
         """Build the catalogue; nothing is loaded yet.
 
         Args:
             store: Its models are served, also those made later.
             folders: Export folders to serve by name, before the store's models.
+            trust_pickle: Whether pickles in these folders may be opened.
 
         Raises:
             UsageError: A name is malformed.
-            ModelError: A folder holds no model.
+            ModelError: A folder holds no model, or a pickle that is not trusted.
         """
         self._store = store
         self._folders: dict[str, Version] = {}
         for name, folder in (folders or {}).items():
             check_name("model", name)
-            self._folders[name] = Version(name, "v1", find_export(folder), "", str(folder), is_default=True)
-        self._resolved: dict[tuple[str, str | None], tuple[tuple[int, ...], Version]] = {}
-        self._loaded: dict[_Key, Served] = {}
-        self._loading: dict[_Key, asyncio.Lock] = {}
+            export = find_export(folder)
+            check_trust(export, trust_pickle)
+            self._folders[name] = Version(
+                name, "v1", export, "", str(folder), is_default=True, trust_pickle=trust_pickle
+            )
+        self._resolved: dict[tuple[str, str | None], tuple[_Stamp, Version]] = {}
+        self._turns: dict[str, tuple[_Stamp, Mapping[str, int], Iterator[str] | None]] = {}
 
     def names(self) -> list[str]:
         """Return the names of the models that are served."""
-        return sorted({*self._folders, *(model.name for model in self._store.list_models())})
+        root = self._store.root  # not `list_models`, which a single damaged model.json would fail
+        made = [entry.name for entry in root.iterdir() if (entry / "model.json").is_file()] if root.is_dir() else []
+        return sorted({*self._folders, *filter(is_name, made)})
 
     def versions(self, model: str) -> list[Version]:
         """Return the versions of a model.
@@ -72,8 +69,14 @@ class Catalogue:
         self._stamp(model)
         return self._store.list_versions(model)
 
-    def find(self, model: str, version: str | None = None) -> Version:
-        """Return a version, or the default one.
+    def find(self, model: str, version: str | None = None, *, take_turn: bool = False) -> Version:
+        """Return the version named, or the default one.
+
+        Args:
+            model: The model's name.
+            version: The version's name, or None.
+            take_turn: Where none is named and the model's traffic is split, return the version whose turn it is, and
+                let the next one have the next.
 
         Raises:
             UnknownModelError: There is no such model or version.
@@ -84,55 +87,49 @@ class Catalogue:
                 raise UnknownModelError(f"There is no {model} version {version[:200]!r}. Known: {only.name}.")
             return only
         stamp = self._stamp(model)
+        if version is None and take_turn:
+            version = self._turn(model, stamp)
         known = self._resolved.get((model, version))
         if known is not None and known[0] == stamp:
             return known[1]
         found = self._store.version(model, version)
-        if time.time_ns() - max(stamp[:2]) > _SETTLED_S * 1e9:
+        if _is_settled(stamp):
+            if len(self._resolved) > _KEPT:
+                self._resolved.clear()
             self._resolved[model, version] = (stamp, found)
         return found
 
-    def describe(self, version: Version) -> dict[str, Any]:
-        """Return what a version takes and gives, without loading it.
+    def traffic(self, model: str) -> dict[str, int]:
+        """Return how requests that name no version are shared out: version -> percent.
 
         Raises:
-            ModelError: Its signature cannot be read.
+            UnknownModelError: There is no such model.
         """
-        served = self._loaded.get(_key(version))
-        signature = read_signature(version.folder) if served is None else served.model.signature
-        return {
-            "model": version.model,
-            "version": version.name,
-            "isDefault": version.is_default,
-            "signature": dict(signature.document),
-        }
+        if model in self._folders:
+            return {self._folders[model].name: PERCENT}
+        self._stamp(model)
+        found = self._store.model(model)
+        if found.traffic:
+            return dict(found.traffic)
+        return {found.default_version: PERCENT} if found.default_version else {}
 
-    async def open(self, version: Version) -> Served:
-        """Return the version loaded and warm; the first to ask loads it, in a thread.
-
-        Raises:
-            ModelError: It cannot be loaded.
-        """
-        key = _key(version)
-        served = self._loaded.get(key)
-        if served is not None:
-            return served
-        async with self._loading.setdefault(key, asyncio.Lock()):
-            if key not in self._loaded:
-                self._forget_gone()
-                model = await asyncio.to_thread(load_model, version.folder)
-                self._loaded[key] = Served(model)
-                # what stays for good is no work for the garbage collector: its pauses would make the slow answers
-                gc.collect()
-                gc.freeze()
-        return self._loaded[key]
+    def _turn(self, model: str, stamp: _Stamp) -> str | None:
+        """Return whose turn it is; None where the default version has all."""
+        known = self._turns.get(model)
+        if known is None or known[0] != stamp:
+            traffic = dict(self._store.model(model).traffic)
+            row = rotation(traffic) if traffic else None
+            if known is not None and known[1] == traffic:
+                row = known[2]  # goes on where it was
+            known = self._turns[model] = (stamp if _is_settled(stamp) else (), traffic, row)
+        return None if known[2] is None else next(known[2])
 
     def _unknown(self, model: str) -> UnknownModelError:
         names = self.names()
         there = f"Known: {', '.join(names[:10])}." if names else "No model exists yet."
         return UnknownModelError(f"There is no model {model[:200]!r}. {there}")
 
-    def _stamp(self, model: str) -> tuple[int, ...]:
+    def _stamp(self, model: str) -> _Stamp:
         """Return what changes with every change of a model; a name that no model can have never reaches the disk."""
         folder = self._store.root / model
         try:
@@ -147,14 +144,6 @@ class Catalogue:
             versions = 0
         return document.st_mtime_ns, versions, document.st_ino
 
-    def _forget_gone(self) -> None:
-        """Give back the memory of versions that were deleted."""
-        for key, served in list(self._loaded.items()):
-            if not served.model.folder.is_dir():
-                del self._loaded[key]
-                self._loading.pop(key, None)
-        self._resolved.clear()
 
-
-def _key(version: Version) -> _Key:
-    return version.model, version.name, version.created
+def _is_settled(stamp: _Stamp) -> bool:
+    return time.time_ns() - max(stamp[:2]) > _SETTLED_S * 1e9

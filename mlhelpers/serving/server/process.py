@@ -18,6 +18,7 @@ import requests
 
 from mlhelpers import settings
 from mlhelpers.errors import ModelError, UsageError
+from mlhelpers.serving.server.container import VARIABLES
 
 __all__ = ["ADDRESS_LINE", "RunningServer", "start"]
 
@@ -98,7 +99,8 @@ def start(
     for name, folder in (models or {}).items():
         command += ["--model", f"{name}={os.fspath(folder)}"]
     environment = {**os.environ, "PYTHONUNBUFFERED": "1", "MLHELPERS_HOME": str(settings.current().home)}
-    environment.pop("MLHELPERS_SERVE_TOKEN", None)
+    for variable in ("MLHELPERS_SERVE_TOKEN", *VARIABLES):  # a process of ours is no container of the platform's
+        environment.pop(variable, None)
     if token:
         environment["MLHELPERS_SERVE_TOKEN"] = token  # not an argument, which every user of the machine could read
     log = tempfile.TemporaryFile()  # noqa: SIM115  kept open for as long as the server runs

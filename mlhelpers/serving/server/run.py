@@ -1,6 +1,7 @@
 """Bind and run the prediction server in this process; `process` starts one of its own.
 
-Binds 127.0.0.1 unless told otherwise; anything that other machines can reach wants a token.
+Binds 127.0.0.1 unless told otherwise; anything that other machines can reach wants a token. `container` says when that
+is another matter.
 """
 
 from __future__ import annotations
@@ -17,72 +18,92 @@ import threading
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
 
 from mlhelpers.errors import MissingExtraError, UsageError
+from mlhelpers.serving.server.admission import Limits
+from mlhelpers.serving.server.container import HOST, container_from
+from mlhelpers.serving.server.slow_heads import HeadWatch
+
+if TYPE_CHECKING:
+    import uvicorn
+
+    from mlhelpers.serving.server.app import PredictionApp
 
 __all__ = ["DEFAULT_PORT", "TOKEN_VARIABLE", "bind", "check_token", "serve"]
 
 DEFAULT_PORT = 8501
 TOKEN_VARIABLE = "MLHELPERS_SERVE_TOKEN"  # noqa: S105  the variable's name, no secret
 _GRACE_S = 5
+_KEEP_ALIVE_S = 60  # a connection's rest between two requests
+_HEAD_TICKS = 150  # of a tenth of a second: a head has this long to two times as long
 
 
 def serve(
-    host: str = "127.0.0.1",
-    port: int = DEFAULT_PORT,
+    host: str | None = None,
+    port: int | None = None,
     *,
     token: str | None = None,
     folders: Mapping[str, Path] | None = None,
-    max_bytes: int | None = None,
+    trust_pickle: bool = False,
+    limits: Limits | None = None,
+    form: str | None = None,
     until_stdin_closes: bool = False,
     announce: Callable[[str], None] = print,
 ) -> None:
-    """Serve until interrupted (Ctrl-C, SIGTERM).
+    """Serve until interrupted (Ctrl-C, SIGTERM); what is in the house then is finished, for up to five seconds.
+
+    Where AIP_HTTP_PORT is set this is a serving container of Vertex AI, see `container`.
 
     Args:
-        host: The address to bind.
-        port: The port; 0 takes a free one.
+        host: The address to bind; loopback where None, every address in a container.
+        port: The port; 0 takes a free one; 8501 where None, AIP_HTTP_PORT in a container.
         token: What callers have to send as `Authorization: Bearer`; MLHELPERS_SERVE_TOKEN where None.
         folders: Export folders to serve by name beside the models of the store.
-        max_bytes: The longest request body; 1.5 MB where None.
+        trust_pickle: Whether pickles in these folders may be opened, which runs whatever their makers put in.
+        limits: What a request may cost.
+        form: Whom the form for babyweight asks: MODEL or MODEL/VERSION; "babyweight" where None.
         until_stdin_closes: Stop as soon as whoever holds the other end of stdin is gone.
         announce: Called with the address once requests are answered.
 
     Raises:
-        UsageError: The port is taken or not allowed, the host is not this machine's, or the token is missing.
+        UsageError: The port is taken or not allowed, the host is not this machine's, the token is missing, or
+            `form` is no name.
         ModelError: A folder holds no model.
         MissingExtraError: The server's packages are not installed.
     """
     for package in ("uvicorn", "orjson"):
         if importlib.util.find_spec(package) is None:
             raise MissingExtraError(f"{package}, which the prediction server needs,", "serve")
-    import uvicorn
-
+    from mlhelpers.serving.registry.resources import split_name
     from mlhelpers.serving.registry.store import ModelStore
-    from mlhelpers.serving.server.app import DEFAULT_MAX_BYTES, PredictionApp
+    from mlhelpers.serving.server.app import PredictionApp
     from mlhelpers.serving.server.catalogue import Catalogue
+    from mlhelpers.serving.server.forms import FORM_MODEL
 
     token = token or os.environ.get(TOKEN_VARIABLE) or None
-    check_token(host, token)
-    app = PredictionApp(Catalogue(ModelStore(), folders), token=token, max_bytes=max_bytes or DEFAULT_MAX_BYTES)
-    listener = bind(host, port)
-    address = _address(listener)
-
-    class _Server(uvicorn.Server):
-        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
-            await super().startup(sockets)
-            announce(address)
-
-    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
-    config = uvicorn.Config(
-        app,
-        lifespan="off",
-        log_level="warning",
-        access_log=False,
-        server_header=False,
-        timeout_graceful_shutdown=_GRACE_S,
+    container = container_from(os.environ)
+    check_token("127.0.0.1" if container is not None else host or "127.0.0.1", token)
+    asked = split_name(form or FORM_MODEL)
+    if asked is None:
+        raise UsageError(f"--form {str(form)[:100]!r} should be MODEL or MODEL/VERSION, for instance babyweight/v1.")
+    names = dict(folders or {})
+    model = ""
+    if container is not None:
+        model, names = container.model(names)
+        host, port = host or HOST, container.port if port is None else port
+    app = PredictionApp(
+        Catalogue(ModelStore(), names, trust_pickle),
+        limits or Limits(),
+        token=token,
+        container=container,
+        container_model=model,
+        form=asked,
     )
-    server = _Server(config)
+    listener = bind(host or "127.0.0.1", DEFAULT_PORT if port is None else port)
+    logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
+    server = _server(app, lambda: announce(_address(listener)))
     if until_stdin_closes:
         _stop_with_parent(server)
     try:
@@ -92,6 +113,44 @@ def serve(
     finally:
         app.close()
         listener.close()
+
+
+def _server(app: PredictionApp, announce: Callable[[], None]) -> uvicorn.Server:
+    """Set uvicorn up: bare, since each layer around the application costs every request."""
+    import uvicorn
+
+    watch = HeadWatch()
+
+    class _Server(uvicorn.Server):
+        async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+            await app.start()
+            await super().startup(sockets)
+            announce()
+
+        async def on_tick(self, counter: int) -> bool:
+            if counter % _HEAD_TICKS == 0:
+                watch.look(self.server_state.connections)
+            if self.should_exit:
+                app.stop()
+            return await super().on_tick(counter)
+
+        def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+            app.stop()
+            super().handle_exit(sig, frame)
+
+    config = uvicorn.Config(
+        app,
+        interface="asgi3",
+        lifespan="off",
+        ws="none",
+        log_level="warning",
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
+    return _Server(config)
 
 
 def check_token(host: str, token: str | None) -> None:

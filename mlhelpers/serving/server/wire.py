@@ -2,31 +2,62 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple
 
 import orjson
 from numpy.typing import NDArray
 
 from mlhelpers.errors import MLHelpersError, unknown_name
+from mlhelpers.serving.server.refusals import RefusedError
 
-__all__ = ["RefusedError", "as_json", "error_text", "parse_request", "predictions_json"]
+__all__ = [
+    "PredictRequest",
+    "as_json",
+    "error_text",
+    "parse_object",
+    "parse_prediction",
+    "parse_request",
+    "predictions_json",
+]
 
-_KEYS = ("instances", "signature_name")
+_KEYS = ("instances", "parameters", "signature_name")
 _EXAMPLE = 'Send {"instances": [...]}'
 _SHOWN = 2000
 
 
-class RefusedError(Exception):
-    """A request that is answered with an error of its own status."""
+class PredictRequest(NamedTuple):
+    """The body of a request; what its parts hold is not looked at yet."""
 
-    def __init__(self, status: int, text: str, headers: list[tuple[bytes, bytes]] | None = None) -> None:
-        super().__init__(text)
-        self.status = status
-        self.headers = headers or []
+    instances: Any
+    signature_name: Any
+    parameters: Any
 
 
-def parse_request(body: bytes) -> tuple[Any, Any]:
-    """Return the instances and the signature name of a request's body; what they are is not looked at yet.
+def parse_object(body: bytes, example: str) -> dict[str, Any]:
+    """Read a body that is to be a JSON object.
+
+    Args:
+        body: JSON in UTF-8, with or without a byte order mark.
+        example: What to send instead, for an error: "Send …".
+
+    Raises:
+        RefusedError: 400, it is no JSON object.
+    """
+    try:
+        found = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
+    except orjson.JSONDecodeError as error:
+        what = f"The body is not JSON: {error}." if body else "The body is empty."
+        if b"NaN" in body or b"Infinity" in body:
+            what += " (JSON has no NaN or Infinity.)"
+        raise RefusedError(400, f"{what} {example}.") from None
+    if not isinstance(found, dict):
+        raise RefusedError(400, f"The body is JSON, but a {type(found).__name__} and not an object. {example}.")
+    return found
+
+
+def parse_request(body: bytes) -> PredictRequest:
+    """Read the body of a request.
 
     Args:
         body: The body, JSON in UTF-8, with or without a byte order mark.
@@ -34,29 +65,35 @@ def parse_request(body: bytes) -> tuple[Any, Any]:
     Raises:
         RefusedError: 400, the body is no JSON object with `instances`.
     """
-    try:
-        request = orjson.loads(body.removeprefix(b"\xef\xbb\xbf"))
-    except orjson.JSONDecodeError as error:
-        what = f"The body is not JSON: {error}." if body else "The body is empty."
-        if b"NaN" in body or b"Infinity" in body:
-            what += " (JSON has no NaN or Infinity.)"
-        raise RefusedError(400, f"{what} {_EXAMPLE}.") from None
-    if not isinstance(request, dict):
-        raise RefusedError(400, f"The body is JSON, but a {type(request).__name__} and not an object. {_EXAMPLE}.")
+    request = parse_object(body, _EXAMPLE)
     for key in request:
         if key not in _KEYS:
             raise RefusedError(400, str(unknown_name("key of a prediction request", key[:200], _KEYS)))
     if "instances" not in request:
         raise RefusedError(400, f"The body has no 'instances'. {_EXAMPLE}.")
-    return request["instances"], request.get("signature_name")
+    return PredictRequest(request["instances"], request.get("signature_name"), request.get("parameters"))
 
 
-def predictions_json(columns: dict[str, NDArray[Any]]) -> bytes:
-    """Write named arrays (n, …) as {"predictions": [n objects]}; a float32 as the shortest number that means it."""
+def predictions_json(columns: Mapping[str, NDArray[Any]], beside: Mapping[str, Any] | None = None) -> bytes:
+    """Write an answer.
+
+    Args:
+        columns: By output name: array (n, …).
+        beside: What the answer holds besides the predictions.
+
+    Returns:
+        {"predictions": [n objects], …}; a float32 is the shortest number that means it.
+    """
     names = tuple(columns)
     values = [array.tolist() if array.dtype.kind == "O" else array for array in columns.values()]
     rows = [dict(zip(names, row, strict=True)) for row in zip(*values, strict=True)]
-    return orjson.dumps({"predictions": rows}, option=orjson.OPT_SERIALIZE_NUMPY)
+    return orjson.dumps({"predictions": rows, **(beside or {})}, option=orjson.OPT_SERIALIZE_NUMPY)
+
+
+def parse_prediction(body: bytes) -> dict[str, Any]:
+    """Return the first prediction of an answer that `predictions_json` wrote."""
+    prediction: dict[str, Any] = orjson.loads(body)["predictions"][0]
+    return prediction
 
 
 def as_json(document: object) -> bytes:

@@ -45,6 +45,13 @@ def test_a_replica_shows_its_steps_speed_metrics_and_restarts() -> None:
     )
 
 
+def test_a_batch_prediction_counts_instances_and_its_errors_are_whole() -> None:
+    progress = {"step": 61696, "total_steps": 300000, "steps_per_second": 30662.4, "unit": "instances"}
+    shown = _text(replicas_html(_snapshot(replicas=[{"task": "t", "progress": progress | {"metrics": {"errors": 3}}}])))
+
+    assert shown == ("replica progress instances/s metrics process t 61,696 / 300,000 30,662.4 errors 3 running")
+
+
 @pytest.mark.parametrize(
     ("replica", "words"),
     [

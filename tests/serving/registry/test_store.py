@@ -14,11 +14,13 @@ import pytest
 
 from mlhelpers import serving
 from mlhelpers.errors import DataError, ModelError, UsageError
-from mlhelpers.serving.registry.resources import UnknownModelError
+from mlhelpers.serving.registry.resources import UnknownModelError, framework_of
+from mlhelpers.serving.runtimes import model_files
 
 
 def _left_aside(store: serving.ModelStore) -> list[Path]:
-    return [path for path in store.root.rglob("*") if path.name.startswith(".")]
+    """Return what is there and is no model, no version and not the lock."""
+    return [path for path in store.root.rglob("*") if path.name.startswith(".") and path.name != ".lock"]
 
 
 def test_a_model_starts_without_versions(home: Path) -> None:
@@ -80,7 +82,7 @@ def test_a_version_is_described_with_the_clouds_field_names(store: serving.Model
         "name": "v1",
         "isDefault": True,
         "deploymentUri": str(tiny_export),
-        "framework": "LITERT",
+        "framework": "TENSORFLOW",
         "state": "READY",
         "localFolder": str(store.root / "MNIST" / "versions" / "v1" / "model"),
         "metrics": {"accuracy": 0.1},
@@ -174,7 +176,7 @@ def test_a_model_with_versions_is_not_deleted(store: serving.ModelStore) -> None
     store.delete_model("MNIST")
 
     assert store.list_models() == []
-    assert list(store.root.iterdir()) == []
+    assert [path.name for path in store.root.iterdir()] == [".lock"]
 
 
 def test_after_the_default_was_lost_the_oldest_version_answers(store: serving.ModelStore, tiny_export: Path) -> None:
@@ -265,7 +267,7 @@ def test_a_process_killed_while_copying_leaves_no_version_and_is_swept_up(
         f"serving.ModelStore().create_version('MNIST', 'v2', {str(tiny_export)!r})\n"
     )
     assert subprocess.run([sys.executable, "-c", code], timeout=60, check=False).returncode == 9
-    assert len([path for path in _left_aside(store) if path.parent.name == "versions"]) == 1
+    assert len([path for path in _left_aside(store) if path.parent == store.root]) == 1
     assert [one.name for one in store.list_versions("MNIST")] == ["v1"]
 
     store.create_version("MNIST", "v2", tiny_export)
@@ -286,8 +288,177 @@ def test_a_damaged_store_is_named(store: serving.ModelStore) -> None:
     path = store.root / "MNIST" / "versions" / "v1" / "version.json"
     path.write_text('{"name": ')
 
-    with pytest.raises(ModelError, match=r"version\.json is damaged: .*Delete its folder and make the version again"):
+    with pytest.raises(ModelError, match=r"version\.json is damaged: .*mlhelpers versions delete v1 --model MNIST"):
         store.version("MNIST", "v1")
     path.write_text(json.dumps([1]))
     with pytest.raises(ModelError, match="damaged: it should be a JSON object"):
         store.version("MNIST", "v1")
+
+
+def test_labels_and_description_change_and_the_rest_stays(store: serving.ModelStore) -> None:
+    store.set_default("MNIST", "v1")
+    created = store.model("MNIST").created
+
+    store.update_model("MNIST", description="digits", labels={"team": "blue", "stage": "trial"})
+    changed = store.update_model("MNIST", labels={"stage": None, "n": "1"})
+
+    assert changed == store.model("MNIST")
+    assert (changed.description, dict(changed.labels)) == ("digits", {"team": "blue", "n": "1"})
+    assert (changed.created, changed.default_version) == (created, "v1")
+    assert store.update_model("MNIST", description="", clear_labels=True).describe().keys() == {
+        *("name", "createTime", "regions", "defaultVersion")
+    }
+
+
+def test_a_version_is_updated_without_touching_its_files(store: serving.ModelStore) -> None:
+    before = store.version("MNIST", "v1")
+    files = {path: path.stat().st_mtime_ns for path in before.folder.rglob("*")}
+
+    after = store.update_version("MNIST", "v1", description="the first", labels={"stage": "live"})
+
+    assert (after.description, dict(after.labels)) == ("the first", {"stage": "live"})
+    assert (after.created, after.metrics, after.origin) == (before.created, before.metrics, before.origin)
+    assert {path: path.stat().st_mtime_ns for path in before.folder.rglob("*")} == files
+    resource = store.describe("MNIST", "v1")
+    assert (resource["description"], resource["labels"]) == ("the first", {"stage": "live"})
+
+
+def test_a_malformed_label_changes_nothing(store: serving.ModelStore, tiny_export: Path) -> None:
+    for change in (
+        lambda: store.update_model("MNIST", description="new", labels={"Team": "a"}),
+        lambda: store.update_version("MNIST", "v1", description="new", labels={"team": "A"}),
+        lambda: store.create_model("other", labels={"": "a"}),
+        lambda: store.create_version("MNIST", "v2", tiny_export, labels={"a b": "c"}),
+    ):
+        with pytest.raises(UsageError, match=r"is refused\. Keys and values are lower-case letters"):
+            change()
+
+    assert [one.name for one in store.list_models()] == ["MNIST"]
+    assert store.model("MNIST").description == store.version("MNIST").description == ""
+    assert [one.name for one in store.list_versions("MNIST")] == ["v1"]
+
+
+def test_what_is_not_there_is_not_updated(store: serving.ModelStore) -> None:
+    with pytest.raises(UnknownModelError, match="Did you mean 'MNIST'"):
+        store.update_model("MNITS", description="x")
+    with pytest.raises(UnknownModelError, match=r"no MNIST version 'v2'\. .*Known: v1"):
+        store.update_version("MNIST", "v2", description="x")
+    with pytest.raises(UnknownModelError, match="Did you mean 'MNIST'"):
+        store.set_traffic("MNITS", {"v1": 100})
+
+
+def test_traffic_is_split_and_given_back(store: serving.ModelStore, tiny_export: Path) -> None:
+    store.create_version("MNIST", "v2", tiny_export)
+
+    split = store.set_traffic("MNIST", {"v1": 90, "v2": 10})
+
+    assert split.traffic == {"v1": 90, "v2": 10}
+    assert store.describe("MNIST")["trafficSplit"] == {"v1": 90, "v2": 10}
+    store.set_default("MNIST", "v2")
+    assert store.model("MNIST").traffic == {"v1": 90, "v2": 10}
+    assert store.set_traffic("MNIST", {}).traffic == {}
+    assert "trafficSplit" not in store.describe("MNIST")
+
+
+def test_a_split_that_cannot_be_is_refused_and_the_old_one_stays(store: serving.ModelStore, tiny_export: Path) -> None:
+    store.create_version("MNIST", "v2", tiny_export)
+    store.set_traffic("MNIST", {"v1": 50, "v2": 50})
+
+    with pytest.raises(UsageError, match="sum to 90; they have to sum to 100"):
+        store.set_traffic("MNIST", {"v1": 80, "v2": 10})
+    with pytest.raises(UsageError, match="whole percentage"):
+        store.set_traffic("MNIST", {"v1": 99.5, "v2": 0.5})  # type: ignore[dict-item]
+    with pytest.raises(UnknownModelError, match=r"no MNIST version 'v22'\. Did you mean 'v2'"):
+        store.set_traffic("MNIST", {"v1": 50, "v22": 50})
+
+    assert store.model("MNIST").traffic == {"v1": 50, "v2": 50}
+
+
+def test_a_version_with_a_share_is_not_deleted_and_one_with_none_is(
+    store: serving.ModelStore, tiny_export: Path
+) -> None:
+    store.create_version("MNIST", "v2", tiny_export)
+    store.set_traffic("MNIST", {"v1": 90, "v2": 10})
+
+    with pytest.raises(ModelError, match=r"'v2' has 10 percent .*mlhelpers models set-traffic MNIST v1=100"):
+        store.delete_version("MNIST", "v2")
+    store.set_traffic("MNIST", {"v1": 100, "v2": 0})
+    store.delete_version("MNIST", "v2")
+
+    assert store.model("MNIST").traffic == {"v1": 100}
+    with pytest.raises(ModelError, match="mlhelpers models set-traffic MNIST --clear"):
+        store.delete_version("MNIST", "v1")
+    store.set_traffic("MNIST", {})
+    store.delete_version("MNIST", "v1")
+
+
+def test_a_split_over_a_version_that_is_gone_is_no_split(store: serving.ModelStore, tiny_export: Path) -> None:
+    store.create_version("MNIST", "v2", tiny_export)
+    store.set_traffic("MNIST", {"v1": 90, "v2": 10})
+    shutil.rmtree(store.version("MNIST", "v2").folder.parent)
+
+    assert store.model("MNIST").traffic == {}
+
+
+def test_trust_in_a_pickle_is_the_owners_word_and_lies_outside_the_models_folder(
+    store: serving.ModelStore, own_export: Path
+) -> None:
+    (own_export / "version.json").write_text('{"trustPickle": true}')
+
+    assert not store.create_version("MNIST", "v2", own_export).trust_pickle
+    assert "trustPickle" not in store.describe("MNIST", "v2")
+    assert store.create_version("MNIST", "v3", own_export, trust_pickle=True).trust_pickle
+    assert store.describe("MNIST", "v3")["trustPickle"] is True
+
+
+def test_the_clouds_fields_are_kept_and_others_refused(store: serving.ModelStore, tiny_export: Path) -> None:
+    given = {"runtimeVersion": "2.11", "machineType": "n1-standard-2", "autoScaling": {"minNodes": 1}}
+
+    store.create_version("MNIST", "v2", tiny_export, cloud=given)
+
+    assert given.items() <= store.describe("MNIST", "v2").items()
+    with pytest.raises(UsageError, match="Did you mean 'machineType'"):
+        store.create_version("MNIST", "v3", tiny_export, cloud={"machinetype": "x"})
+
+
+def test_a_framework_that_the_files_are_not_of_is_refused(store: serving.ModelStore, tiny_export: Path) -> None:
+    store.create_version("MNIST", "v2", tiny_export, framework="tensorflow")
+
+    with pytest.raises(UsageError, match=r"scikit-learn was named, and .* holds model\.tflite"):
+        store.create_version("MNIST", "v3", tiny_export, framework="scikit-learn")
+    with pytest.raises(UsageError, match="Did you mean 'tensorflow'"):
+        store.create_version("MNIST", "v3", tiny_export, framework="tensorflw")
+
+
+@pytest.mark.parametrize("file", model_files())
+def test_the_framework_is_read_from_the_files_in_the_services_words(file: str, tmp_path: Path) -> None:
+    assert framework_of(tmp_path) == ""
+    (tmp_path / file).touch()
+
+    assert framework_of(tmp_path) in ("TENSORFLOW", "SCIKIT_LEARN", "XGBOOST")
+
+
+def test_a_damaged_version_is_listed_as_failed_and_the_others_as_ready(
+    store: serving.ModelStore, tiny_export: Path
+) -> None:
+    for name in ("v2", "v3"):
+        store.create_version("MNIST", name, tiny_export)
+    (store.root / "MNIST" / "versions" / "v1" / "version.json").write_text("{")
+    shutil.rmtree(store.version("MNIST", "v2").folder)
+
+    resources = {one.name: one.describe() for one in store.list_versions("MNIST")}
+
+    assert {name: one["state"] for name, one in resources.items()} == {"v1": "FAILED", "v2": "FAILED", "v3": "READY"}
+    assert "version.json is damaged" in resources["v1"]["errorMessage"]
+    assert "The model's file is gone" in resources["v2"]["errorMessage"]
+    assert store.model("MNIST").default_version == "v2"  # the oldest of those that say when they were made
+    store.delete_version("MNIST", "v1")
+
+
+def test_a_damaged_model_is_listed_with_its_fault(store: serving.ModelStore) -> None:
+    store.create_model("other")
+    (store.root / "MNIST" / "model.json").write_text("[]")
+
+    assert [(one.name, bool(one.fault)) for one in store.list_models()] == [("MNIST", True), ("other", False)]
+    with pytest.raises(ModelError, match="damaged: it should be a JSON object"):
+        store.model("MNIST")
