@@ -7,6 +7,7 @@ faster, loads in a tenth of a second and needs a fraction of the memory, so our 
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -98,6 +99,8 @@ def write_export(
             "signatures": dict(signatures),
             "parameters": parameters,
         }
+        if (litert := aside / "model.tflite").is_file():  # a damaged one could end the process that loads it
+            content["sha256"] = hashlib.sha256(litert.read_bytes()).hexdigest()
         write_json(aside / "signature.json", content)
         aside.rename(parent / str(stamp))
     except OSError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import hashlib
 import importlib
 import json
 import os
@@ -215,6 +216,8 @@ def test_the_export_says_what_it_takes_and_what_it_was_made_of(run: Run) -> None
     assert signature["default_signature"] in signature["signatures"]
     assert signature["metrics"][run.small.metric] > 0
     assert str(run.folder) not in json.dumps(signature)
+    litert = export / "model.tflite"  # a damaged one is known before it is opened
+    assert signature.get("sha256") == (hashlib.sha256(litert.read_bytes()).hexdigest() if litert.is_file() else None)
 
 
 def _final(metric: str) -> set[str]:

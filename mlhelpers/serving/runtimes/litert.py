@@ -31,7 +31,7 @@ _FILE = FILES[0]
 PACKAGE = "ai_edge_litert"
 EXTRA = "serve"
 _UNNAMED = "serving_default"
-_DIGEST = "sha256"  # in a derived signature.json: of the model file
+_DIGEST = "sha256"  # in signature.json: of the model file
 _quiet_lock = threading.Lock()
 
 
@@ -62,8 +62,7 @@ def load(folder: Path, signature: ModelSignature) -> Run:
             return one_at_a_time(partial(call, signature_name), arrays)
         return call(signature_name, arrays)
 
-    with _interpreter(folder) as (interpreter, content):
-        _check_digest(folder, signature, content)
+    with _interpreter(folder, signature.document.get(_DIGEST)) as (interpreter, _):
         found = _found(interpreter)
         check_names(signature, {name: (set(one.inputs), set(one.outputs)) for name, one in found.items()}, _FILE)
         single = frozenset(name for name in signature.signatures if is_one_at_a_time(found[name]))
@@ -105,14 +104,19 @@ def describe(folder: Path) -> dict[str, Any]:
 
 
 @contextmanager
-def _interpreter(folder: Path) -> Iterator[tuple[Any, bytes]]:
-    """Open the model without a word on the terminal; what goes wrong in the block is the model's fault."""
+def _interpreter(folder: Path, digest: str | None = None) -> Iterator[tuple[Any, bytes]]:
+    """Open the model without a word on the terminal; what goes wrong in the block is the model's fault.
+
+    A damaged file may end the process, so where its digest is known it is not opened.
+    """
     from ai_edge_litert.interpreter import Interpreter
 
     try:
         with _without_notices():
             # from memory: the file may be moved or deleted while the model is in use
             content = (folder / _FILE).read_bytes()
+            if digest is not None:
+                _check_digest(folder, digest, content)
             interpreter = Interpreter(model_content=content, num_threads=threads())
             check_signatures(content)
             yield interpreter, content
@@ -120,13 +124,13 @@ def _interpreter(folder: Path) -> Iterator[tuple[Any, bytes]]:
         raise ModelError(f"{folder / _FILE} cannot be loaded: {error}. Export the model again.") from error
 
 
-def _check_digest(folder: Path, signature: ModelSignature, content: bytes) -> None:
-    """Hold the file against what was tried when its signature was derived."""
-    expected = signature.document.get(_DIGEST)
-    if expected is not None and hashlib.sha256(content).hexdigest() != expected:
+def _check_digest(folder: Path, digest: str, content: bytes) -> None:
+    """Hold the file against the one for which signature.json was written."""
+    if hashlib.sha256(content).hexdigest() != digest:
         raise ModelError(
-            f"{folder / _FILE} cannot be loaded: it is not the file that signature.json was derived from, or was "
-            "damaged since. Make the version again from the original; in a folder of your own, delete signature.json."
+            f"{folder / _FILE} cannot be loaded: it is not the file for which signature.json was written, or was "
+            "damaged since. Export the model again, or make the version again from the original; in a folder of your "
+            "own, delete signature.json."
         )
 
 

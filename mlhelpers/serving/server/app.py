@@ -173,7 +173,7 @@ class PredictionApp:
         self._admission.check_token(request.headers)
         if route is None and path in _OWN:
             allow(method, _OWN[path], path)
-            return await self._ask_form(request) if path == "/api/predict" else self._about(path)
+            return await self._ask_form(request) if path == "/api/predict" else await self._about(path)
         if route is None:
             if container is not None and path == container.predict_route:
                 allow(method, "POST", path)
@@ -186,7 +186,7 @@ class PredictionApp:
         if route.action is Action.LIST:
             return _Answer(200, as_json(answers.list_names(route, self._catalogue)))
         write = answers.describe if route.action is Action.METADATA else answers.state
-        return _Answer(200, as_json(write(self._catalogue, self._loader, route)))
+        return _Answer(200, as_json(await self._in_thread(write, self._catalogue, self._loader, route)))
 
     async def _predict(self, request: _Request, route: Route) -> _Answer:
         if self._stopping:
@@ -253,11 +253,13 @@ class PredictionApp:
             raise RefusedError(503, "The model is not loaded yet.", [(b"retry-after", b"1")])
         return _Answer(200, b'{"status":"ok"}')
 
-    def _about(self, path: str) -> _Answer:
+    async def _about(self, path: str) -> _Answer:
+        # in a thread: a model without a signature.json has to be opened to be described
         if path == "/openapi.json":
-            return _Answer(200, as_json(document(self._catalogue, self._loader, self._limits)))
+            found = await self._in_thread(document, self._catalogue, self._loader, self._limits)
+            return _Answer(200, as_json(found))
         if path == "/api/form":
-            return _Answer(200, as_json(self._offered()))
+            return _Answer(200, as_json(await self._in_thread(self._offered)))
         waiting = {model: door.requests for model, door in self._admission.doors.items()}
         text, content_type = exposition(self._metrics, self._loader.loaded(), waiting)
         return _Answer(200, text, content_type=content_type.encode())

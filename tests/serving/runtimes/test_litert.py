@@ -74,7 +74,7 @@ def test_a_file_changed_after_its_signature_was_derived_is_refused(foreign: Kind
     file.write_bytes(content)
 
     with pytest.raises(
-        ModelError, match=r"model\.tflite cannot be loaded: it is not the file .* Make the version again"
+        ModelError, match=r"model\.tflite cannot be loaded: it is not the file .* make the version again"
     ):
         serving.load("Lite")
 
