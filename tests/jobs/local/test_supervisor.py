@@ -161,7 +161,7 @@ def test_a_submitter_killed_before_the_start_leaves_a_job_that_starts_when_someb
     submit: Submit, home: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patched:
-        patched.setattr("mlhelpers.jobs.local.engine.start_next", lambda store, max_jobs, start: None)
+        patched.setattr("mlhelpers.jobs.local.engine.start_next", lambda *_: None)
         job = submit("print('done')")  # as if the submitter had been killed right after the row was written
         assert job.state is JobState.QUEUED
 
