@@ -277,6 +277,7 @@ def test_the_bars_are_redrawn_soon_after_the_pen_is_lifted(pad: PadInPage, recor
     for _ in range(7):
         pad.clear()
         pad.draw(_SEVEN)
+        pad.expect_digit(7)  # its bars are there, and cannot be taken for those of the next stroke
         pad.page.evaluate("window.lifted = window.painted = 0")
         pad.draw([[(0.35, 0.5), (0.68, 0.5)]])
         pad.page.wait_for_function("window.painted > 0")
