@@ -15,13 +15,13 @@ from typing import Any, TypeVar
 import numpy as np
 
 from mlhelpers.errors import PredictionError, UsageError
+from mlhelpers.serving.instances import KEY
 from mlhelpers.serving.signature import ModelSignature, Signature, Tensor
 
 __all__ = ["Frame", "place_in", "predict_frame"]
 
 Frame = TypeVar("Frame")
 
-_KEY = "key"
 _ROWS = 2048  # asked at once: a long table needs no second copy of itself in memory
 _PATIENCE_S = 1.0  # from here on a bar shows how far it is
 _PLACE = re.compile(r"\binstances\[(\d+)\]")
@@ -57,9 +57,9 @@ def predict_frame(
         raise UsageError(f"The frame has no column {key!r} for the key; it has {_listed(table.columns)}.")
     given = [name for name in table.columns if name != key]
     signature = model.choose(signature_name, frozenset(given))
-    if key is None and _KEY in given and _KEY not in signature.inputs:
-        key = _KEY
-        given.remove(_KEY)
+    if key is None and KEY in given and KEY not in signature.inputs:
+        key = KEY
+        given.remove(KEY)
         signature = model.choose(signature_name, frozenset(given))
     _check_columns(signature, given, key)
     optional = {name for name in given if signature.inputs[name].default is not None}

@@ -12,7 +12,7 @@ to the gradients; the penalties count once.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -26,7 +26,7 @@ from mlhelpers.trainers.base import claim_folder, finish, leave_to_chief, main, 
 from mlhelpers.trainers.births import BirthFiles, read_births, signature
 from mlhelpers.trainers.cluster import Rows, read_cluster
 from mlhelpers.trainers.data_parallel import Workers, join
-from mlhelpers.trainers.export import export
+from mlhelpers.trainers.export import export, made_of
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.wide_and_deep import WIDE_RATE, build_model, encode_births, encode_request
 
@@ -234,12 +234,10 @@ def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result
         name: tf.string if tensor["dtype"] == "string" else tf.float32 for name, tensor in described["inputs"].items()
     }
     specs = [tf.TensorSpec([None], kind, name) for name, kind in kinds.items()]
-    places = ("bucket", "data_dir", "output_dir", "job_dir")  # where the run lay says nothing about the model
     description = {
         "name": "babyweight",
         "description": "wide and deep prediction of a baby's weight at birth; teaching material, no medical advice",
-        "metrics": {name: round(value, 6) for name, value in result.items()},
-        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
+        **made_of(settings, result),
     }
     plain = tf.autograph.experimental.do_not_convert(answer)  # there is no Python control flow in it to rewrite
     signatures = {"serving_default": (plain, specs, described)}

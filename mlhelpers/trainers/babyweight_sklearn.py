@@ -13,7 +13,7 @@ Of several processes (TF_CONFIG) the chief trains alone.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from typing import Any
 from mlhelpers.datasets.babyweight import FEATURES, VOCABULARY
 from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
 from mlhelpers.trainers.births import BirthFiles, Births, measure, read_births, signature, table
-from mlhelpers.trainers.export import write_export
+from mlhelpers.trainers.export import made_of, write_export
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.pipelines import count_coefficients, fit, import_sklearn, write_skops
 
@@ -77,13 +77,11 @@ def train(hyperparameters: Hyperparameters) -> Path:
     reporter.phase("evaluating")
     result = _measure(fitted, eval_data)
     parameters = count_coefficients(fitted)
-    places = ("bucket", "data_dir", "output_dir", "job_dir")  # where the run lay says nothing about the model
     description = {
         "name": "babyweight",
         "description": "ridge regression on a baby's weight at birth; teaching material, no medical advice",
         "framework": "scikit-learn",
-        "metrics": {name: round(value, 6) for name, value in result.items()},
-        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
+        **made_of(settings, result),
     }
     described = {"serving_default": signature()}
     export = partial(write_export, folder, "exporter", partial(write_skops, fitted), described, description, parameters)

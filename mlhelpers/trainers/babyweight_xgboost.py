@@ -9,7 +9,7 @@ real sample; from the seventieth round on both rise again. Of several processes 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,7 +17,7 @@ from mlhelpers.datasets.babyweight import FEATURES, VOCABULARY
 from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
 from mlhelpers.trainers.births import BirthFiles, measure, read_births, signature, table
 from mlhelpers.trainers.boosting import BoostingTask, count_nodes, fit, import_xgboost, write_booster
-from mlhelpers.trainers.export import write_export
+from mlhelpers.trainers.export import made_of, write_export
 from mlhelpers.trainers.flags import flag
 
 __all__ = ["Hyperparameters", "train"]
@@ -83,13 +83,11 @@ def train(hyperparameters: Hyperparameters) -> Path:
     reporter.phase("evaluating")
     result = measure(booster.inplace_predict(table(eval_data, words=False)), eval_data["weight_pounds"])
     nodes = count_nodes(booster)
-    places = ("bucket", "data_dir", "output_dir", "job_dir")  # where the run lay says nothing about the model
     description = {
         "name": "babyweight",
         "description": "boosted trees on a baby's weight at birth; teaching material, no medical advice",
         "framework": "xgboost",
-        "metrics": {name: round(value, 6) for name, value in result.items()},
-        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
+        **made_of(settings, result),
     }
     described = {"serving_default": signature()}
     export = partial(write_export, folder, "exporter", partial(write_booster, booster), described, description, nodes)

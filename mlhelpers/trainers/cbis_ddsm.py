@@ -15,7 +15,7 @@ changes them as that one would, normalises by the whole batch's statistics and a
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -30,6 +30,7 @@ from mlhelpers.trainers.base import claim_folder, finish, leave_to_chief, main, 
 from mlhelpers.trainers.cluster import Rows, read_cluster
 from mlhelpers.trainers.confusion import confusion_matrix, linear_kappa, recalls, table
 from mlhelpers.trainers.data_parallel import Workers, join
+from mlhelpers.trainers.export import made_of
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.mammograms import Pictures, batches, read_folder, read_record_file
 
@@ -283,14 +284,11 @@ def _shared_step(model: Any, workers: Workers, rows: Rows) -> Any:
 
 
 def _description(settings: Hyperparameters, data: Pictures, result: dict[str, float]) -> dict[str, Any]:
-    # where the run lay says nothing about the model
-    places = ("data_bucket", "training_data_dir", "eval_data_dir", "training_data", "eval_data", "model_dir", "job_dir")
     return {
         "name": "cbis_ddsm",
         "description": f"breast density classifier, recipe {settings.recipe}; teaching material, no diagnostic tool",
         "trained_on": data.what,
-        "metrics": {name: round(value, 6) for name, value in result.items()},
-        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
+        **made_of(settings, result),
     }
 
 

@@ -11,6 +11,7 @@ import hashlib
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +20,13 @@ from mlhelpers.errors import DataError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.base import write_json
 
-__all__ = ["Signature", "export", "number", "text", "write_export"]
+__all__ = ["Signature", "export", "made_of", "number", "text", "write_export"]
+
+# flags of the trainers that say where a run lay, which says nothing about the model
+_PLACES = {
+    "bucket", "data_dir", "data_bucket", "train_files", "eval_files", "training_data", "eval_data",
+    "training_data_dir", "eval_data_dir", "output_dir", "model_dir", "job_dir",
+}  # fmt: skip
 
 Signature = tuple[Callable[..., Any], list[Any], dict[str, Any]]
 """A serving signature: the function, its `tf.TensorSpec`s, and its description as signature.json has it."""
@@ -108,6 +115,19 @@ def write_export(
     finally:
         shutil.rmtree(aside, ignore_errors=True)
     return parent / str(stamp)
+
+
+def made_of(settings: Any, result: Mapping[str, float]) -> dict[str, Any]:
+    """Return what signature.json says of the run that made a model: its metrics and its hyperparameters.
+
+    Args:
+        settings: The trainer's hyperparameters, a dataclass.
+        result: Metric -> value.
+    """
+    return {
+        "metrics": {name: round(value, 6) for name, value in result.items()},
+        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in _PLACES},
+    }
 
 
 def number(

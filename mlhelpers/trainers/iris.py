@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,7 @@ from mlhelpers.datasets.iris import CLASS_NAMES, FEATURES
 from mlhelpers.errors import UsageError
 from mlhelpers.frameworks import import_tensorflow
 from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
-from mlhelpers.trainers.export import export
+from mlhelpers.trainers.export import export, made_of
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.flowers import DESCRIPTION, FlowerFiles, lengths, read_flowers
 from mlhelpers.trainers.iris_serving import FORMATS, signature
@@ -213,13 +213,11 @@ def _evaluator(tf: Any, model: Any, part: Part, settings: Hyperparameters) -> An
 
 
 def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result: dict[str, float]) -> Path:
-    places = ("train_files", "eval_files", "output_dir", "job_dir")  # where the run lay says nothing about the model
     widths = ", ".join(str(layer.units) for layer in model.layers[:-1])
     description = {
         **DESCRIPTION,
         "description": f"species classifier, hidden layers of {widths} units",
-        "metrics": {name: round(value, 6) for name, value in result.items()},
-        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
+        **made_of(settings, result),
     }
     signatures = {"serving_default": signature(tf, model, settings.export_format)}
     litert = settings.export_format == "JSON"  # LiteRT takes no text apart

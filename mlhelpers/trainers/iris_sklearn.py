@@ -8,7 +8,7 @@ Of several processes (TF_CONFIG) the chief trains alone.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ import numpy as np
 from mlhelpers.datasets.base import Part
 from mlhelpers.datasets.iris import CLASS_NAMES
 from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
-from mlhelpers.trainers.export import write_export
+from mlhelpers.trainers.export import made_of, write_export
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.flowers import DESCRIPTION, FlowerFiles, lengths, measure, read_flowers, signatures
 from mlhelpers.trainers.pipelines import count_coefficients, fit, import_sklearn, write_skops
@@ -70,13 +70,11 @@ def train(hyperparameters: Hyperparameters) -> Path:
     reporter.phase("evaluating")
     result = _measure(fitted, eval_data)
     parameters = count_coefficients(fitted)
-    places = ("train_files", "eval_files", "output_dir", "job_dir")  # where the run lay says nothing about the model
     description = {
         **DESCRIPTION,
         "description": "species classifier, logistic regression on scaled lengths",
         "framework": "scikit-learn",
-        "metrics": {name: round(value, 6) for name, value in result.items()},
-        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
+        **made_of(settings, result),
     }
     export = partial(write_export, folder, "iris", partial(write_skops, fitted), signatures(), description, parameters)
     headline = f"test accuracy {result['accuracy']:.4f}"

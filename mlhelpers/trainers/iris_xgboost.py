@@ -9,14 +9,14 @@ processes (TF_CONFIG) the chief trains alone.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from mlhelpers.datasets.iris import CLASS_NAMES, FEATURES
 from mlhelpers.trainers.base import claim_folder, finish, main, output_folder
 from mlhelpers.trainers.boosting import BoostingTask, count_nodes, fit, import_xgboost, write_booster
-from mlhelpers.trainers.export import write_export
+from mlhelpers.trainers.export import made_of, write_export
 from mlhelpers.trainers.flags import flag
 from mlhelpers.trainers.flowers import DESCRIPTION, FlowerFiles, lengths, measure, read_flowers, signatures
 
@@ -79,13 +79,11 @@ def train(hyperparameters: Hyperparameters) -> Path:
     reporter.phase("evaluating")
     result = measure(booster.inplace_predict(asked), species)
     nodes = count_nodes(booster)
-    places = ("train_files", "eval_files", "output_dir", "job_dir")  # where the run lay says nothing about the model
     description = {
         **DESCRIPTION,
         "description": f"species classifier, {settings.num_boost_round} rounds of boosted trees",
         "framework": "xgboost",
-        "metrics": {name: round(value, 6) for name, value in result.items()},
-        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
+        **made_of(settings, result),
     }
     export = partial(write_export, folder, "iris", partial(write_booster, booster), signatures(), description, nodes)
     headline = f"test accuracy {result['accuracy']:.4f}"

@@ -11,7 +11,7 @@ them as that one would, normalises by the whole batch's statistics and adds its 
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +24,7 @@ from mlhelpers.storage import local_path
 from mlhelpers.trainers.base import claim_folder, finish, leave_to_chief, main, output_folder
 from mlhelpers.trainers.cluster import Rows, read_cluster
 from mlhelpers.trainers.data_parallel import Workers, build_dropout, join
-from mlhelpers.trainers.export import export, number
+from mlhelpers.trainers.export import export, made_of, number
 from mlhelpers.trainers.flags import flag
 
 __all__ = ["RECIPES", "Hyperparameters", "build_model", "train"]
@@ -304,14 +304,12 @@ def _export(tf: Any, model: Any, folder: Path, settings: Hyperparameters, result
             from_pixels, [tf.TensorSpec([None, 28, 28], tf.uint8, "pixels")], {"inputs": pixels, "outputs": outputs},
         ),
     }  # fmt: skip
-    places = ("data_dir", "output_dir", "job_dir")  # where the run lay says nothing about the model
     description = {
         "name": "mnist",
         "description": f"digit classifier, architecture {settings.architecture}",
         "class_names": list("0123456789"),
         "trained_on": "MNIST training digits" + (", moved and redrawn at random" if settings.augment else ""),
-        "metrics": {name: round(value, 6) for name, value in result.items()},
-        "hyperparameters": {name: value for name, value in asdict(settings).items() if name not in places},
+        **made_of(settings, result),
     }
     return export(folder, "Servo", model, signatures, description)
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from mlhelpers.errors import PredictionError, unknown_name
+from mlhelpers.serving.instances import KEY
 from mlhelpers.serving.signature import Signature, Tensor
 from mlhelpers.tfrecords import example_class
 
@@ -27,7 +28,7 @@ class ExampleReader:
     def __init__(self, signature: Signature, features: Mapping[str, str]) -> None:
         self._inputs = [(name, feature, _Input(signature.inputs[name], feature)) for name, feature in features.items()]
         own = {*signature.inputs, *signature.outputs, *features.values()}
-        self._passes_key = "key" not in own
+        self._passes_key = KEY not in own
 
     def instance(self, record: bytes) -> dict[str, Any]:
         """Return the instance in a record, with the feature "key" where there is one.
@@ -42,8 +43,8 @@ class ExampleReader:
                 instance[name] = taken.value(found[feature])
             elif not taken.may_be_left_out:
                 raise PredictionError(f"The example has no feature {feature!r}. {_has(found)}")
-        if self._passes_key and "key" in found and (keys := _values(found["key"])):
-            instance["key"] = keys[0].decode("utf-8", "replace") if isinstance(keys[0], bytes) else keys[0]
+        if self._passes_key and KEY in found and (keys := _values(found[KEY])):
+            instance[KEY] = keys[0].decode("utf-8", "replace") if isinstance(keys[0], bytes) else keys[0]
         return instance
 
 

@@ -14,6 +14,7 @@ import orjson
 from mlhelpers.errors import DataError, PredictionError
 from mlhelpers.serving.batch.examples import ExampleReader
 from mlhelpers.serving.batch.shards import Shard
+from mlhelpers.serving.instances import KEY
 from mlhelpers.serving.signature import Signature
 from mlhelpers.tfrecords import read_frames
 
@@ -123,10 +124,10 @@ def instance_reader(
 
 def without_key(signature: Signature, instance: Any) -> tuple[Any, dict[str, Any]]:
     """Return an instance without its entry "key", and that entry; where the signature has its own "key" none is."""
-    if not isinstance(instance, dict) or "key" in (*signature.inputs, *signature.outputs):
+    if not isinstance(instance, dict) or KEY in (*signature.inputs, *signature.outputs):
         return instance, {}
-    key = instance.pop("key", _NO_KEY)
-    return instance, {} if key is _NO_KEY else {"key": key}
+    key = instance.pop(KEY, _NO_KEY)
+    return instance, {} if key is _NO_KEY else {KEY: key}
 
 
 def _json_instance(line: bytes) -> Any:
