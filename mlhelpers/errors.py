@@ -13,6 +13,7 @@ import difflib
 from collections.abc import Iterable
 
 __all__ = [
+    "CloudError",
     "DataError",
     "JobError",
     "MLHelpersError",
@@ -43,6 +44,10 @@ class MissingExtraError(MLHelpersError, ImportError):
     def __init__(self, what: str, extra: str) -> None:
         super().__init__(f"{what} is not installed. Install it with:  pip install 'mlhelpers[{extra}]'")
         self.extra = extra
+
+
+class CloudError(MLHelpersError):
+    """Google Cloud refused, could not be reached, or does not know who asks."""
 
 
 class JobError(MLHelpersError):

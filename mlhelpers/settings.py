@@ -10,6 +10,7 @@ Everything is read when it is asked for, never at import, so that a test or a no
 | project | GOOGLE_CLOUD_PROJECT | none |
 | region | MLHELPERS_REGION | `us-central1` |
 | bucket | MLHELPERS_BUCKET | none |
+| vertex_endpoint | MLHELPERS_VERTEX_ENDPOINT | none: Google's own; `mlhelpers emulator` prints its address |
 | max_jobs | MLHELPERS_MAX_JOBS | as many as this machine has cores: so many jobs run at once, the others queue |
 
 May import `errors` alone.
@@ -34,6 +35,7 @@ _ENVIRONMENT = {
     "project": "GOOGLE_CLOUD_PROJECT",
     "region": "MLHELPERS_REGION",
     "bucket": "MLHELPERS_BUCKET",
+    "vertex_endpoint": "MLHELPERS_VERTEX_ENDPOINT",
     "max_jobs": "MLHELPERS_MAX_JOBS",
 }
 
@@ -61,6 +63,7 @@ class Settings:
         project: Google Cloud project, or None.
         region: Google Cloud region.
         bucket: Cloud Storage bucket name, or None.
+        vertex_endpoint: Address of Vertex AI's REST surface where it is not Google's own, or None.
         max_jobs: How many local jobs run at once, one per core where nothing is said; the others wait in the queue.
     """
 
@@ -70,6 +73,7 @@ class Settings:
     project: str | None = None
     region: str = "us-central1"
     bucket: str | None = None
+    vertex_endpoint: str | None = None
     max_jobs: int = field(default_factory=cores)
 
 

@@ -19,28 +19,32 @@ _FLOOR = {"errors", "settings", "storage"}
 _MAY_IMPORT = {
     "errors": set(),
     "settings": {"errors"},
-    "storage": {"errors", "settings"},
+    "cloud": {"errors", "settings"},
+    "storage": {"cloud", "errors", "settings"},
     "labels": {"errors"},
     "frameworks": {"errors"},
     "tfrecords": {"errors"},
     "datasets": _FLOOR | {"tfrecords"},
     "trainers": _FLOOR | {"datasets", "frameworks", "tfrecords"},
-    "jobs": _FLOOR | {"board", "labels", "plots"},  # for how a job shows itself, inside functions
-    "tuning": _FLOOR | {"jobs", "plots"},
-    "serving": _FLOOR | {"frameworks", "jobs", "labels", "tfrecords"},  # a batch prediction is a job, and reads records
+    "jobs": _FLOOR | {"board", "cloud", "labels", "plots"},  # for how a job shows itself, inside functions
+    "tuning": _FLOOR | {"cloud", "jobs", "plots"},
+    "serving": _FLOOR
+    | {"cloud", "frameworks", "jobs", "labels", "tfrecords"},  # a batch prediction is a job, and reads records
     "plots": {"errors"},
     "pictures": {"errors"},
     "strokes": {"errors", "pictures"},
     "widget": _FLOOR | {"pictures", "serving", "strokes"},
     "board": _FLOOR | {"frameworks"},
     "environment": _FLOOR | {"datasets"},
-    "emulator": _FLOOR | {"jobs", "tuning", "serving"},
+    "cleanup": _FLOOR | {"cloud", "jobs", "serving"},  # deletes what they have made
+    "emulator": _FLOOR | {"cloud", "jobs", "tuning", "serving"},
     "detection": _FLOOR | {"frameworks"},
 }
 _MAY_IMPORT_ALL = {"cli", "__init__"}
 
 # package -> where it may be imported (a file or folder of mlhelpers)
 _TENSORFLOW_PLACES = ("frameworks.py", "trainers", "serving/runtimes", "detection")
+_CLOUD_PLACES = ("cloud", "storage", "jobs/vertex", "tuning/vertex", "serving/vertex", "emulator")
 _AT_HOME = {
     "tensorflow": _TENSORFLOW_PLACES,
     "keras": _TENSORFLOW_PLACES,
@@ -53,9 +57,9 @@ _AT_HOME = {
     "optuna": ("tuning",),
     "scipy": ("tuning",),
     "google.cloud.bigquery": ("datasets/babyweight",),
-    "google.cloud": ("storage", "jobs/vertex.py", "serving/vertex.py", "emulator"),
-    "google.auth": ("storage", "jobs/vertex.py", "serving/vertex.py", "emulator"),
-    "google.api_core": ("storage", "jobs/vertex.py", "serving/vertex.py", "emulator"),
+    "google.cloud": _CLOUD_PLACES,
+    "google.auth": _CLOUD_PLACES,
+    "google.api_core": _CLOUD_PLACES,
     "ipycanvas": ("widget",),
     "ipywidgets": ("widget", "jobs/view"),
     "matplotlib": ("plots", "plots.py"),

@@ -122,7 +122,7 @@ def connect() -> bigquery.Client:
     try:
         from google.cloud import bigquery
     except ImportError as error:
-        raise MissingExtraError("google-cloud-bigquery", "cloud") from error
+        raise MissingExtraError("google-cloud-bigquery", "bigquery") from error
     project = current().project
     if not project:
         raise UsageError(
