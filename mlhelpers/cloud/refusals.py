@@ -93,7 +93,8 @@ def _sentence(what: str, role: str, error: Any) -> str:
     if isinstance(error, exceptions.Forbidden):
         found = _PERMISSION.search(said)
         missing = f" The permission {found[1]} is missing: " if found else " "
-        return f"You may not {what}.{missing}ask the project's owner for the role {role} (which has it). Google says: {said}"
+        ask = f"ask the project's owner for the role {role} (which has it)."
+        return f"You may not {what}.{missing}{ask} Google says: {said}"
     if isinstance(error, exceptions.TooManyRequests):
         return f"The project's quota does not suffice to {what}. Ask for more, or take another region. {said}"
     return f"Google Cloud refused to {what}: {said}"
