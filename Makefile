@@ -46,6 +46,8 @@ bench: ready  ## measure beside plain Keras, PyTorch and pandas, jobs beside doi
 	$(BIN)/python tests/benchmarks/studies.py
 	$(BIN)/python tests/benchmarks/serving/bench.py --many 100000
 	$(BIN)/python tests/benchmarks/batch.py
+	$(BIN)/python tests/benchmarks/detection.py
+	$(BIN)/python tests/benchmarks/detection_app.py
 
 soak: ready  ## the long campaigns; make test holds a short sample of them
 	@$(BIN)/python -m pytest -m soak --timeout 0 --durations 0; code=$$?; \
@@ -152,7 +154,7 @@ stage "ruff format" $(BIN)/ruff format --check .
 stage "mypy" $(BIN)/mypy
 # in as many processes as there are cores: much of what is tested is waiting for other processes; whole files, because
 # what a file prepares is prepared once
-stage "unit and contract tests" $(BIN)/python -m pytest -n logical --dist loadfile --durations 10
+stage "unit and contract tests" $(BIN)/python -m pytest -n logical --dist loadfile --no-loadscope-reorder --durations 10
 stage "notebooks as stored" $(BIN)/python -m pytest tests/test_install.py tests/test_notebooks_run.py -m notebooks -p no:randomly --durations 0
 if chromium; then
   stage "browser" $(BIN)/python -m pytest tests/browser -m browser -p no:randomly --durations 0

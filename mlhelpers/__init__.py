@@ -4,8 +4,8 @@ The rooms, in the order in which data flows through them:
 
 `datasets` -> `trainers` -> `jobs` -> `tuning`, and from a trainer's export -> `serving` -> `widget`.
 
-`plots` and `strokes` are leaves that know only arrays. Importing `mlhelpers` imports no heavy package: TensorFlow, the
-widgets and the cloud clients are imported on first use.
+`detection` finds objects in pictures. `plots` and `strokes` are leaves that know only arrays. Importing `mlhelpers`
+imports no heavy package: TensorFlow, the widgets and the cloud clients are imported on first use.
 """
 
 from __future__ import annotations
@@ -18,13 +18,15 @@ from mlhelpers.errors import MLHelpersError
 from mlhelpers.settings import use
 
 if TYPE_CHECKING:
-    from mlhelpers import datasets, environment, jobs, plots, serving, strokes, tuning, widget
+    from mlhelpers import datasets, detection, emulator, environment, jobs, plots, serving, strokes, tuning, widget
 
 __version__ = "0.1.0"
 __all__ = [
     "MLHelpersError",
     "__version__",
     "datasets",
+    "detection",
+    "emulator",
     "environment",
     "jobs",
     "plots",
@@ -35,7 +37,7 @@ __all__ = [
     "widget",
 ]
 
-_ROOMS = ("datasets", "environment", "jobs", "plots", "serving", "strokes", "tuning", "widget")
+_ROOMS = ("datasets", "detection", "emulator", "environment", "jobs", "plots", "serving", "strokes", "tuning", "widget")
 
 
 def __getattr__(name: str) -> ModuleType:

@@ -21,6 +21,7 @@ __all__ = [
     "ModelError",
     "PredictionError",
     "ReplicaError",
+    "UnreachableError",
     "UsageError",
     "unknown_name",
 ]
@@ -48,6 +49,10 @@ class MissingExtraError(MLHelpersError, ImportError):
 
 class CloudError(MLHelpersError):
     """Google Cloud refused, could not be reached, or does not know who asks."""
+
+
+class UnreachableError(CloudError):
+    """Google Cloud could not be reached, or did not answer in time: the same question may have an answer later."""
 
 
 class JobError(MLHelpersError):

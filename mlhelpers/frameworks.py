@@ -1,4 +1,4 @@
-"""TensorFlow, imported quietly and without what it looks for in vain.
+"""TensorFlow, imported quietly and without what it looks for in vain; LiteRT, opened without a word.
 
 TensorFlow and Keras import jax and scikit-learn wherever these are installed, only to know whether they are there; that
 takes four of the fourteen seconds. Here both are hidden until the import is over.
@@ -14,15 +14,18 @@ from __future__ import annotations
 
 import os
 import sys
+import tempfile
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
 from mlhelpers.errors import MissingExtraError
 
-__all__ = ["hidden", "import_tensorflow"]
+__all__ = ["hidden", "import_tensorflow", "without_litert_notices"]
 
 _LOOKED_FOR = ("jax", "sklearn")
+_quiet_lock = threading.Lock()
 
 
 def import_tensorflow() -> Any:
@@ -57,3 +60,21 @@ def hidden(names: Iterable[str]) -> Iterator[None]:
     finally:
         for name in absent:
             del sys.modules[name]
+
+
+@contextmanager
+def without_litert_notices() -> Iterator[None]:
+    """Keep LiteRT's "INFO: Created … delegate" off the terminal and out of notebooks; anything else is passed on."""
+    with _quiet_lock, tempfile.TemporaryFile() as kept:
+        sys.stderr.flush()
+        saved = os.dup(2)
+        try:
+            os.dup2(kept.fileno(), 2)
+            yield
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
+            kept.seek(0)
+            for line in kept:
+                if not line.startswith(b"INFO: "):
+                    os.write(2, line)

@@ -1,7 +1,7 @@
 """From any picture of something written to how much ink lies where: the first half of `strokes.from_picture`.
 
 A photograph of dark ink on paper, a screenshot of chalk on a board, a drawing with a transparent ground and an MNIST
-picture all become ink from 0 to 1. May import `errors`; Pillow is imported where a file is read.
+picture all become ink from 0 to 1. May import `errors` and `picture_files`.
 """
 
 from __future__ import annotations
@@ -13,7 +13,8 @@ from typing import TypeAlias
 import numpy as np
 import numpy.typing as npt
 
-from mlhelpers.errors import DataError, UsageError
+from mlhelpers.errors import UsageError
+from mlhelpers.picture_files import open_upright
 
 __all__ = ["Picture", "ink_of"]
 
@@ -21,7 +22,6 @@ Picture: TypeAlias = "npt.ArrayLike | str | os.PathLike[str] | bytes"
 
 _Array = npt.NDArray[np.float64]
 
-_MOST_PIXELS = 60_000_000  # a phone's photograph has 50 million; a file that claims more is refused before it is read
 _LARGEST_SIDE = 420  # the digit ends on 20 pixels, so no more than this is looked at
 _FAINTEST = 0.25  # less than this share of the darkest ink is grain or shade, whatever the split says
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF", "BMP")
@@ -53,23 +53,9 @@ def ink_of(picture: Picture) -> _Array:
 
 def _read(source: str | os.PathLike[str] | io.BytesIO) -> _Array:
     """Read a picture file upright, as grey levels or as red, green, blue and opacity."""
-    from PIL import Image, ImageOps
-
     name = "The picture" if isinstance(source, io.BytesIO) else os.fspath(source)
-    try:
-        with Image.open(source, formats=_FORMATS) as image:
-            if image.width * image.height > _MOST_PIXELS:
-                raise DataError(
-                    f"{name} has {image.width}x{image.height} pixels; "
-                    f"up to {_MOST_PIXELS // 1_000_000} million are read. Scale it down first."
-                )
-            image.draft("L", (2 * _LARGEST_SIDE, 2 * _LARGEST_SIDE))  # a JPEG is decoded no larger than needed
-            upright = ImageOps.exif_transpose(image)
-            has_opacity = "A" in upright.getbands() or "transparency" in upright.info
-            return _checked(np.asarray(upright.convert("RGBA" if has_opacity else "RGB")))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else "it is no readable picture"
-        raise DataError(f"{name} cannot be read: {reason}. Give a PNG, JPEG, WebP, GIF or BMP file.") from error
+    picture, _ = open_upright(source, name, formats=_FORMATS, enough=2 * _LARGEST_SIDE)
+    return _checked(np.asarray(picture))
 
 
 def _checked(picture: npt.ArrayLike) -> _Array:

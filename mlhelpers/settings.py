@@ -11,6 +11,8 @@ Everything is read when it is asked for, never at import, so that a test or a no
 | region | MLHELPERS_REGION | `us-central1` |
 | bucket | MLHELPERS_BUCKET | none |
 | vertex_endpoint | MLHELPERS_VERTEX_ENDPOINT | none: Google's own; `mlhelpers emulator` prints its address |
+| serving_image | MLHELPERS_SERVING_IMAGE | none: the prediction server's place in the project's Artifact Registry |
+| prices | MLHELPERS_PRICES | none: a dated file of prices per hour, as `cloud/prices.py` describes it |
 | max_jobs | MLHELPERS_MAX_JOBS | as many as this machine has cores: so many jobs run at once, the others queue |
 
 May import `errors` alone.
@@ -36,6 +38,8 @@ _ENVIRONMENT = {
     "region": "MLHELPERS_REGION",
     "bucket": "MLHELPERS_BUCKET",
     "vertex_endpoint": "MLHELPERS_VERTEX_ENDPOINT",
+    "serving_image": "MLHELPERS_SERVING_IMAGE",
+    "prices": "MLHELPERS_PRICES",
     "max_jobs": "MLHELPERS_MAX_JOBS",
 }
 
@@ -64,6 +68,8 @@ class Settings:
         region: Google Cloud region.
         bucket: Cloud Storage bucket name, or None.
         vertex_endpoint: Address of Vertex AI's REST surface where it is not Google's own, or None.
+        serving_image: Address of the container image that serves models in the cloud, or None for our own.
+        prices: Path of a file of prices per hour, or None.
         max_jobs: How many local jobs run at once, one per core where nothing is said; the others wait in the queue.
     """
 
@@ -74,6 +80,8 @@ class Settings:
     region: str = "us-central1"
     bucket: str | None = None
     vertex_endpoint: str | None = None
+    serving_image: str | None = None
+    prices: str | None = None
     max_jobs: int = field(default_factory=cores)
 
 

@@ -13,8 +13,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from gcs import cloud_bucket, gcs_server, gcs_wire
+from shared_files import made_once
+from vertex import vertex, vertex_emulator
 
 from mlhelpers import serving, settings
+
+__all__ = ["cloud_bucket", "gcs_server", "gcs_wire", "vertex", "vertex_emulator"]
 
 # read by matplotlib, TensorFlow and Jupyter when they are imported, here and in every process that a test starts
 os.environ["MPLBACKEND"] = "Agg"
@@ -46,6 +51,7 @@ _FOREIGN = (
     "MLHELPERS_MIRROR",
     "MLHELPERS_PROGRESS_FILE",
     "MLHELPERS_REGION",
+    "MLHELPERS_SERVING_IMAGE",
     "MLHELPERS_VERTEX_ENDPOINT",
     "STORAGE_EMULATOR_HOST",
     "TF_CONFIG",
@@ -58,6 +64,12 @@ def pytest_configure(config: pytest.Config) -> None:
     if is_worker or not getattr(config.option, "numprocesses", None):
         paths = [str(_REPOSITORY / "tests" / "no_network"), os.environ.get("PYTHONPATH", "")]
         os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, paths))
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Bring the files with a slow test first: begun last, one of them keeps the run waiting for a single process."""
+    slow = {item.path for item in items if item.get_closest_marker("slow")}
+    items.sort(key=lambda item: item.path not in slow)
 
 
 @pytest.fixture(autouse=True)
@@ -99,10 +111,13 @@ def mirror() -> Path:
 @pytest.fixture(scope="session")
 def tiny_export(tmp_path_factory: pytest.TempPathFactory, repository: Path) -> Path:
     """Return the export folder of a tiny model, made once; tests only read it."""
-    folder = tmp_path_factory.getbasetemp() / "tiny_export"
     maker = repository / "tests" / "serving" / "make_tiny_export.py"
-    subprocess.run([sys.executable, str(maker), str(folder)], check=True, capture_output=True, timeout=120)
-    return folder
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, str(maker), str(folder / "tiny_export")]
+        subprocess.run(command, check=True, capture_output=True, timeout=120)
+
+    return made_once(tmp_path_factory, "tiny", make) / "tiny_export"
 
 
 @pytest.fixture

@@ -146,7 +146,8 @@ def test_conda_names_what_pyproject_names_with_the_same_bounds() -> None:
     pip = next(entry["pip"] for entry in dependencies if isinstance(entry, dict))
     named = {str(Requirement(line)) for line in pip if not line.startswith("--")}
     # what `all` leaves out, conda leaves out
-    extra = {Requirement(line).name for line in _PYPROJECT["project"]["optional-dependencies"]["jax"]}
+    extras = _PYPROJECT["project"]["optional-dependencies"]
+    extra = {Requirement(line).name for name in ("jax", "onnx") for line in extras[name]}
 
     assert {str(line) for line in _direct() if line.name not in extra} == named
 

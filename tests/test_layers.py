@@ -23,22 +23,25 @@ _MAY_IMPORT = {
     "storage": {"cloud", "errors", "settings"},
     "labels": {"errors"},
     "frameworks": {"errors"},
+    "yaml_text": set(),
     "tfrecords": {"errors"},
     "datasets": _FLOOR | {"tfrecords"},
     "trainers": _FLOOR | {"datasets", "frameworks", "tfrecords"},
-    "jobs": _FLOOR | {"board", "cloud", "labels", "plots"},  # for how a job shows itself, inside functions
+    "jobs": _FLOOR | {"board", "cloud", "labels", "plots", "yaml_text"},  # for how a job shows itself, inside functions
     "tuning": _FLOOR | {"cloud", "jobs", "plots"},
     "serving": _FLOOR
     | {"cloud", "frameworks", "jobs", "labels", "tfrecords"},  # a batch prediction is a job, and reads records
     "plots": {"errors"},
-    "pictures": {"errors"},
+    "picture_files": {"errors"},
+    "pictures": {"errors", "picture_files"},
     "strokes": {"errors", "pictures"},
     "widget": _FLOOR | {"pictures", "serving", "strokes"},
     "board": _FLOOR | {"frameworks"},
     "environment": _FLOOR | {"datasets"},
     "cleanup": _FLOOR | {"cloud", "jobs", "serving"},  # deletes what they have made
     "emulator": _FLOOR | {"cloud", "jobs", "tuning", "serving"},
-    "detection": _FLOOR | {"frameworks"},
+    # of `datasets` the download alone; its web app is a server like the other
+    "detection": _FLOOR | {"datasets", "frameworks", "picture_files", "serving"},
 }
 _MAY_IMPORT_ALL = {"cli", "__init__"}
 

@@ -1,4 +1,4 @@
-"""The tutorials' trainer packages under notebooks/packages; tests/test_tutorials.py runs them."""
+"""The tutorials' trainer packages under notebooks/packages; tests/tutorials runs them."""
 
 from __future__ import annotations
 

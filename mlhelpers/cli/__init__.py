@@ -28,7 +28,10 @@ _COMMANDS = {
     "models": ("mlhelpers.cli.models", "Make models, the names under which versions are served."),
     "versions": ("mlhelpers.cli.versions", "Put an exported model behind a name; choose the default."),
     "predict": ("mlhelpers.cli.predict", "Send instances to a model version."),
+    "detect": ("mlhelpers.cli.detect", "Find objects in pictures, here or in a web app."),
     "serve": ("mlhelpers.cli.serve", "Start the prediction server."),
+    "emulator": ("mlhelpers.cli.emulator", "Answer as Vertex AI does, on this machine."),
+    "cleanup": ("mlhelpers.cli.cleanup", "Delete what was made in the cloud; see what is left."),
     "completion": ("mlhelpers.cli.completion", "Print what lets a shell complete commands and names of jobs."),
 }
 

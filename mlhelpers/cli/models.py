@@ -6,6 +6,7 @@ import click
 
 from mlhelpers.cli.labels import label_changes, label_options, labels_option, parse_labels
 from mlhelpers.cli.output import echo_resource, echo_rows, format_option
+from mlhelpers.cli.places import backend_option
 from mlhelpers.errors import UsageError
 
 __all__ = ["models"]
@@ -24,25 +25,33 @@ def models() -> None:
 
 @models.command()
 @click.argument("name")
-@click.option("--regions", "--region", "regions", metavar="REGION", help="Region it would be served from in the cloud.")
+@click.option("--regions", "--region", "regions", metavar="REGION", help="Region it is served from in the cloud.")
 @click.option("--description", default="", help="What the model is for.")
 @labels_option
 @click.option("--enable-logging", is_flag=True, help="In the cloud; without effect on this machine.")
 @click.option("--enable-console-logging", is_flag=True, help="In the cloud; without effect on this machine.")
+@backend_option
 @format_option()
 def create(
-    name: str, regions: str | None, description: str, labels: str | None, output_format: str, **cloud: bool
+    name: str,
+    regions: str | None,
+    description: str,
+    labels: str | None,
+    backend: str | None,
+    output_format: str,
+    **cloud: bool,
 ) -> None:
     """Make a model, as yet without versions.
 
     \b
-    Example:
+    Examples:
       mlhelpers models create digits
+      mlhelpers models create digits --backend vertex --region us-central1
     """
-    from mlhelpers.serving import ModelStore
+    from mlhelpers import serving
 
     marks = parse_labels(labels or "")
-    model = ModelStore().create_model(name, description=description, regions=regions or (), labels=marks)
+    model = serving.models(backend).create_model(name, description=description, regions=regions or (), labels=marks)
     if output_format == "table":
         click.echo(f"Created the model {model.name}.")
     else:
@@ -51,44 +60,47 @@ def create(
 
 
 @models.command("list")
+@backend_option
 @format_option()
-def list_models(output_format: str) -> None:
+def list_models(backend: str | None, output_format: str) -> None:
     """List the models with their default versions.
 
     \b
     Example:
       mlhelpers models list
     """
-    from mlhelpers.serving import ModelStore
+    from mlhelpers import serving
 
     rows = [
         {**model.describe(), "default_version_name": model.default_version or ""}
         if output_format == "table"
         else model.describe()
-        for model in ModelStore().list_models()
+        for model in serving.models(backend).list_models()
     ]
     echo_rows(rows, ["name", "default_version_name"], output_format)
 
 
 @models.command()
 @click.argument("name")
+@backend_option
 @format_option("yaml")
-def describe(name: str, output_format: str) -> None:
+def describe(name: str, backend: str | None, output_format: str) -> None:
     """Show one model.
 
     \b
     Example:
       mlhelpers models describe digits
     """
-    from mlhelpers.serving import ModelStore
+    from mlhelpers import serving
 
-    echo_resource(ModelStore().describe(name), output_format)
+    echo_resource(serving.models(backend).describe(name), output_format)
 
 
 @models.command()
 @click.argument("name")
 @click.option("--description", help="What the model is for.")
 @label_options
+@backend_option
 @format_option("yaml")
 def update(
     name: str,
@@ -96,6 +108,7 @@ def update(
     update_labels: str | None,
     remove_labels: str | None,
     clear_labels: bool,
+    backend: str | None,
     output_format: str,
 ) -> None:
     """Change the description and the labels of a model.
@@ -104,10 +117,12 @@ def update(
     Example:
       mlhelpers models update digits --description "handwritten digits" --update-labels team=blue
     """
-    from mlhelpers.serving import ModelStore
+    from mlhelpers import serving
 
     changes = label_changes(update_labels, remove_labels, clear_labels, description)
-    model = ModelStore().update_model(name, description=description, labels=changes, clear_labels=clear_labels)
+    model = serving.models(backend).update_model(
+        name, description=description, labels=changes, clear_labels=clear_labels
+    )
     click.echo(f"Updated the model {name}.", err=True)
     echo_resource(model.describe(), output_format)
 
@@ -116,8 +131,9 @@ def update(
 @click.argument("name")
 @click.argument("shares", nargs=-1, metavar="[VERSION=PERCENT...]")
 @click.option("--clear", is_flag=True, help="Leave all requests to the default version.")
+@backend_option
 @format_option("yaml")
-def set_traffic(name: str, shares: tuple[str, ...], clear: bool, output_format: str) -> None:
+def set_traffic(name: str, shares: tuple[str, ...], clear: bool, backend: str | None, output_format: str) -> None:
     """Share the requests that name no version out over versions, in whole percent that sum to 100.
 
     Of any 100 requests in a row each version gets exactly its share.
@@ -127,11 +143,11 @@ def set_traffic(name: str, shares: tuple[str, ...], clear: bool, output_format: 
       mlhelpers models set-traffic digits v1=90 v2=10
       mlhelpers models set-traffic digits --clear
     """
-    from mlhelpers.serving import ModelStore
+    from mlhelpers import serving
 
     if clear == bool(shares):
         raise UsageError("Give the shares, VERSION=PERCENT,… as in v1=90,v2=10, or --clear, and not both.")
-    model = ModelStore().set_traffic(name, _shares(",".join(shares)))
+    model = serving.models(backend).set_traffic(name, _shares(",".join(shares)))
     told = ", ".join(f"{version} {share} %" for version, share in model.traffic.items())
     click.echo(f"Requests to {name} go to {told or f'its default version, {model.default_version}'}.", err=True)
     echo_resource(model.describe(), output_format)
@@ -140,16 +156,17 @@ def set_traffic(name: str, shares: tuple[str, ...], clear: bool, output_format: 
 @models.command()
 @click.argument("name")
 @click.option("--yes", "-y", is_flag=True, help="Do not ask.")
-def delete(name: str, yes: bool) -> None:
+@backend_option
+def delete(name: str, yes: bool, backend: str | None) -> None:
     """Delete a model that has no versions any more.
 
     \b
     Example:
       mlhelpers models delete digits
     """
-    from mlhelpers.serving import ModelStore
+    from mlhelpers import serving
 
-    store = ModelStore()
+    store = serving.models(backend)
     store.model(name)
     if not yes:
         click.confirm(f"Delete the model {name}?", abort=True)

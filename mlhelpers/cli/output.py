@@ -8,6 +8,8 @@ from typing import Any, TypeVar
 
 import click
 
+from mlhelpers.yaml_text import yaml_text
+
 __all__ = ["echo_box", "echo_resource", "echo_rows", "echo_table", "format_option"]
 
 _Command = TypeVar("_Command", bound=Callable[..., Any])
@@ -25,20 +27,23 @@ def format_option(default: str = "table") -> Callable[[_Command], _Command]:
     )
 
 
-def echo_rows(rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output_format: str) -> None:
+def echo_rows(
+    rows: Sequence[Mapping[str, Any]], columns: Sequence[str], output_format: str, is_error: bool = False
+) -> None:
     """Print rows; a table has upper-cased column names as gcloud's, and says so where there are none.
 
     Args:
         rows: One mapping per row.
         columns: The keys that a table shows, in order; JSON and YAML print every key.
         output_format: "table", "json" or "yaml".
+        is_error: Whether a table goes to stderr, because it is not the command's answer.
     """
     if output_format == "table":
         if not rows:
             click.echo("Listed 0 items.")
             return
         cells = [[str(row.get(column, "")) for column in columns] for row in rows]
-        click.echo(_aligned([[column.upper() for column in columns], *cells]))
+        click.echo(_aligned([[column.upper() for column in columns], *cells]), err=is_error)
     else:
         echo_resource([dict(row) for row in rows], output_format)
 
@@ -70,7 +75,7 @@ def echo_resource(resource: object, output_format: str = "yaml") -> None:
         rows = [{"field": name, "value": value} for name, value in _fields(resource)]
         echo_rows(rows, ["field", "value"], output_format)
     else:
-        click.echo(_yaml(resource), nl=False)
+        click.echo(yaml_text(resource), nl=False)
 
 
 def echo_box(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -80,21 +85,6 @@ def echo_box(title: str, rows: Sequence[Mapping[str, Any]]) -> None:
     headers = [str(name).upper() for name in rows[0]] if rows else []
     click.echo(title)
     click.echo(tabulate([list(row.values()) for row in rows], headers, tablefmt="outline", disable_numparse=True))
-
-
-def _yaml(resource: object) -> str:
-    """Return plain data as YAML; a text of several lines stands there line by line."""
-    import yaml
-
-    class Dumper(yaml.SafeDumper):
-        def ignore_aliases(self, data: Any) -> bool:
-            return True
-
-    def text(dumper: yaml.SafeDumper, value: str) -> yaml.ScalarNode:
-        return dumper.represent_scalar("tag:yaml.org,2002:str", value, style="|" if "\n" in value else None)
-
-    Dumper.add_representer(str, text)
-    return str(yaml.dump(resource, Dumper=Dumper, sort_keys=False, allow_unicode=True, width=110))
 
 
 def _cell(value: object) -> str:

@@ -11,6 +11,7 @@ import click
 
 from mlhelpers.cli.completion import PLACE
 from mlhelpers.cli.output import echo_resource, echo_table, format_option
+from mlhelpers.cli.places import backend_option
 from mlhelpers.errors import DataError, PredictionError, UsageError, unknown_name
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def instance_options(command: _Command) -> _Command:
 @click.option("--region", help="Where in the cloud; without effect on this machine.")
 @click.option("--address", help="Ask a prediction server, for instance http://127.0.0.1:8501.")
 @click.option("--token", envvar="MLHELPERS_SERVE_TOKEN", show_envvar=True, help="The server's token.")
+@backend_option
 @format_option()
 def predict(
     model: str,
@@ -72,15 +74,17 @@ def predict(
     region: str | None,
     address: str | None,
     token: str | None,
+    backend: str | None,
     output_format: str,
     **given: Any,
 ) -> None:
-    """Predict in this process from the local store, or ask a server with --address.
+    """Predict in this process from the local store; or ask a server with --address, an endpoint with --backend vertex.
 
     \b
-    Example:
+    Examples:
       mlhelpers data request mnist -o request.json
       mlhelpers predict --model MNIST --json-instances request.json
+      mlhelpers predict --model MNIST --json-instances request.json --backend vertex
     """
     from mlhelpers import serving
 
@@ -89,8 +93,7 @@ def predict(
     if address is not None:
         predictor = serving.connect(model, version, address, token=token)
     else:
-        found = serving.ModelStore().version(model, version)
-        predictor = serving.connect(found.model, found.name, backend="local")
+        predictor = serving.models(backend).connect(model, version)
     predict_with(predictor, asked, output_format)
 
 

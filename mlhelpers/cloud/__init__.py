@@ -6,6 +6,7 @@
 | `access.py` | whose credentials are used, and what to do where there are none |
 | `clients.py` | Google's own clients for a place, over REST |
 | `refusals.py` | Google's errors as ours, with the cure; what is tried again, and what never twice |
+| `prices.py` | what a machine costs per hour, from a file of the user's own |
 | `ledger.py` | what was made in the cloud, on this disk, so that nothing is forgotten |
 
 An endpoint on loopback (`mlhelpers emulator`) is asked without credentials; the requests are the same.

@@ -78,7 +78,7 @@ def intend(
     Raises:
         DataError: The ledger cannot be written.
     """
-    now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
+    now = datetime.now(UTC).isoformat(timespec="microseconds").replace("+00:00", "Z")
     entry = Entry(kind, secrets.token_hex(8), project, region, title, "", endpoint, dict(labels or {}), now)
     _write(entry)
     return entry

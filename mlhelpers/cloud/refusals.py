@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import Any, TypeVar
 
 from mlhelpers.cloud.access import LOG_IN
-from mlhelpers.errors import CloudError
+from mlhelpers.errors import CloudError, UnreachableError
 
 __all__ = ["asking", "create_once", "retrying"]
 
@@ -32,6 +32,7 @@ def _transient() -> tuple[type[Exception], ...]:
         exceptions.BadGateway,
         requests.exceptions.ConnectionError,
         requests.exceptions.Timeout,
+        requests.exceptions.ChunkedEncodingError,  # the connection was lost in the middle of the answer
         TransportError,
     )
 
@@ -66,7 +67,8 @@ def asking(what: str, role: str = "roles/aiplatform.user") -> Iterator[None]:
         role: The role that holds the permission, named where permission is refused.
 
     Raises:
-        CloudError: Google's service refused, or did not answer.
+        CloudError: Google's service refused.
+        UnreachableError: It could not be reached, or did not answer.
     """
     import requests
     from google.api_core import exceptions
@@ -74,29 +76,41 @@ def asking(what: str, role: str = "roles/aiplatform.user") -> Iterator[None]:
 
     try:
         yield
+    except (exceptions.ServiceUnavailable, exceptions.GatewayTimeout, exceptions.BadGateway) as error:
+        raise UnreachableError(f"Google Cloud is not there to {what} at the moment: {_said(error)}") from error
     except exceptions.GoogleAPICallError as error:
         raise CloudError(_sentence(what, role, error)) from error
     except exceptions.RetryError as error:
-        raise CloudError(f"Google Cloud did not answer in time when asked to {what}: {error.cause}") from error
+        raise UnreachableError(f"Google Cloud did not answer in time when asked to {what}: {error.cause}") from error
     except auth.RefreshError as error:
         raise CloudError(f"The credentials for Google Cloud have expired or were withdrawn. {LOG_IN}") from error
     except (requests.exceptions.RequestException, auth.TransportError) as error:
-        raise CloudError(f"Google Cloud cannot be reached to {what}. Look at your connection and try again.") from error
+        raise UnreachableError(
+            f"Google Cloud cannot be reached to {what}. Look at your connection and try again."
+        ) from error
+
+
+def _said(error: Any) -> str:
+    return str(error.message or error).strip()
 
 
 def _sentence(what: str, role: str, error: Any) -> str:
     from google.api_core import exceptions
 
-    said = str(error.message or error).strip()
-    if isinstance(error, exceptions.Unauthenticated):
+    said = _said(error)
+    if isinstance(error, exceptions.Unauthorized):
         return f"Google Cloud does not know who asks to {what}. {LOG_IN}"
     if isinstance(error, exceptions.Forbidden):
         found = _PERMISSION.search(said)
-        missing = f" The permission {found[1]} is missing: " if found else " "
-        ask = f"ask the project's owner for the role {role} (which has it)."
+        missing = f" The permission {found[1]} is missing: ask" if found else " Ask"
+        ask = f" the project's owner for the role {role} (which has it)."
         return f"You may not {what}.{missing}{ask} Google says: {said}"
     if isinstance(error, exceptions.TooManyRequests):
         return f"The project's quota does not suffice to {what}. Ask for more, or take another region. {said}"
+    if isinstance(error, exceptions.NotFound):
+        return f"Google Cloud knows nothing of that name, when asked to {what}. Look at project and region. {said}"
+    if isinstance(error, exceptions.AlreadyExists | exceptions.Conflict):
+        return f"There is one of that name already, when asked to {what}: choose another. {said}"
     return f"Google Cloud refused to {what}: {said}"
 
 

@@ -18,18 +18,19 @@ from mlhelpers.errors import UsageError, unknown_name
 from mlhelpers.settings import current
 
 if TYPE_CHECKING:
-    from mlhelpers.jobs.base import Backend, JobState, LogEntry, Plan
+    from mlhelpers.jobs.base import Backend, Bill, JobState, LogEntry, Plan
     from mlhelpers.jobs.job import Job
     from mlhelpers.jobs.spec import JobSpec, Pool
 
-__all__ = ["BACKENDS", "Job", "JobSpec", "JobState", "LogEntry", "Plan", "Pool"]
-__all__ += ["attach", "backend", "list_jobs", "plan", "run", "submit"]
+__all__ = ["BACKENDS", "Bill", "Job", "JobSpec", "JobState", "LogEntry", "Plan", "Pool"]
+__all__ += ["attach", "backend", "estimate", "list_jobs", "plan", "run", "submit"]
 
 BACKENDS = {
     "local": "mlhelpers.jobs.local",
+    "vertex": "mlhelpers.jobs.vertex",
 }
 _NAMES = {
-    **dict.fromkeys(("JobState", "LogEntry", "Plan"), "mlhelpers.jobs.base"),
+    **dict.fromkeys(("Bill", "JobState", "LogEntry", "Plan"), "mlhelpers.jobs.base"),
     **dict.fromkeys(("JobSpec", "Pool"), "mlhelpers.jobs.spec"),
     "Job": "mlhelpers.jobs.job",
 }
@@ -71,6 +72,25 @@ def plan(spec: JobSpec, backend: str | None = None) -> Plan:
     return _backend(backend).plan(spec)
 
 
+def estimate(plan: Plan, expected_s: float | None = None) -> Bill | None:
+    """Return what a plan would run on and what that costs, as far as it is known; nobody is asked for it.
+
+    Args:
+        plan: The plan of a job.
+        expected_s: How long the job is expected to run, in seconds.
+
+    Returns:
+        The bill; None where nothing costs money.
+
+    Raises:
+        DataError: The price file (setting `prices`) cannot be read.
+        UsageError: Something in the price file is not as it should be.
+
+    Taught in notebook 06.
+    """
+    return _backend(plan.backend).estimate(plan, expected_s)
+
+
 def submit(spec: JobSpec, backend: str | None = None) -> Job:
     """Start a job and return at once; the job goes on when this process ends.
 
@@ -107,11 +127,12 @@ def run(spec: JobSpec, backend: str | None = None) -> Job:
     return job
 
 
-def attach(handle_or_name: str) -> Job:
+def attach(handle_or_name: str, backend: str | None = None) -> Job:
     """Take up a job again, from any process.
 
     Args:
-        handle_or_name: The handle, for instance "local://first", or the name alone, looked up in the backend in force.
+        handle_or_name: The handle, for instance "local://first" or "vertex://PROJECT/REGION/NUMBER", or the name alone.
+        backend: Where a name alone is looked up; the setting `backend` where None.
 
     Raises:
         UsageError: The handle is malformed or names an unknown backend.
@@ -126,7 +147,9 @@ def attach(handle_or_name: str) -> Job:
         raise UsageError(
             f"{handle_or_name!r} is no job handle. A handle reads BACKEND://NAME, for instance local://first."
         )
-    found = _backend(place or None)
+    if backend is not None and place not in ("", backend):
+        raise UsageError(f"The handle {handle_or_name!r} says where its job is, and that is not {backend!r}.")
+    found, name = _backend(place or backend).take_up(name)
     found.state(name)
     return Job(name, found)
 

@@ -12,8 +12,9 @@ from enum import StrEnum
 from typing import Any
 
 from mlhelpers.jobs.spec import JobSpec
+from mlhelpers.yaml_text import yaml_text
 
-__all__ = ["Backend", "JobState", "LogEntry", "Plan"]
+__all__ = ["Backend", "Bill", "JobState", "LogEntry", "Plan"]
 
 
 class JobState(StrEnum):
@@ -63,11 +64,13 @@ class Plan:
         backend: The backend's name.
         spec: What it was made of.
         request: What will be done, as plain data; its text form is YAML.
+        notes: What a person should know of it before it is submitted, sentence by sentence.
     """
 
     backend: str
     spec: JobSpec
     request: Mapping[str, Any]
+    notes: tuple[str, ...] = ()
 
     @property
     def input(self) -> Mapping[str, Any]:
@@ -76,15 +79,69 @@ class Plan:
         return found
 
     def __str__(self) -> str:
-        import yaml
+        return yaml_text(dict(self.request))
 
-        return yaml.safe_dump(dict(self.request), sort_keys=False, allow_unicode=True, width=110)
+
+@dataclass(frozen=True)
+class Bill:
+    """What a job would run on and what that costs, to be read before it is started.
+
+    Attributes:
+        rows: One mapping a pool of machines, all with the same keys, all texts.
+        lines: What there is to say below the table: sums, what is not known, what to do about it.
+        is_free: Whether nothing is really rented, because an emulator answers: nobody has to be asked then.
+    """
+
+    rows: tuple[Mapping[str, str], ...]
+    lines: tuple[str, ...] = ()
+    is_free: bool = False
 
 
 class Backend(ABC):
     """One place to run. Every method takes a job's name and raises JobError where there is no such job."""
 
     name: str
+    # seconds between two questions for the state: at first, and at most; the pause grows while nothing happens
+    pauses_s: tuple[float, float] = (0.05, 0.05)
+    # seconds for which lines of a log may still come after the job is over
+    lines_come_late_s: float = 0.0
+
+    def take_up(self, reference: str) -> tuple[Backend, str]:
+        """Return the backend and the name for what stands behind "BACKEND://" in a handle.
+
+        Raises:
+            UsageError: The reference is malformed.
+        """
+        return self, reference
+
+    def handle(self, name: str) -> str:
+        """Return the text with which any process takes the job up again."""
+        return f"{self.name}://{name}"
+
+    def hints(self, name: str) -> dict[str, str]:
+        """Return what else can be done with a job here, beyond following, describing and cancelling: what -> how."""
+        return {}
+
+    def estimate(self, plan: Plan, expected_s: float | None = None) -> Bill | None:
+        """Return what will run and what that costs, asking nobody; None where nothing costs money.
+
+        Args:
+            plan: The job's plan.
+            expected_s: How long it is expected to run, seconds.
+        """
+        return None
+
+    def bill(self, plan: Plan, expected_s: float | None = None) -> Bill | None:
+        """Check what can be checked before anything is started, and return what will run and cost.
+
+        Args:
+            plan: The job's plan.
+            expected_s: How long it is expected to run, seconds.
+
+        Returns:
+            The bill; None where nothing costs money.
+        """
+        return None
 
     @abstractmethod
     def plan(self, spec: JobSpec) -> Plan:

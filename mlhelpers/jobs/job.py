@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import math
+import os
 import time
 from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
-from mlhelpers.errors import JobError, MLHelpersError
+from mlhelpers.errors import JobError, MLHelpersError, UnreachableError
 from mlhelpers.jobs.base import Backend, JobState, LogEntry
 from mlhelpers.jobs.lines import last_lines
 from mlhelpers.labels import checked_labels
@@ -19,8 +21,8 @@ if TYPE_CHECKING:
 
 __all__ = ["Job"]
 
-_POLL_S = 0.05
 _TAIL_BYTES = 8192
+_GROWTH = 1.5  # of the pause between two questions
 
 
 class Job:
@@ -45,7 +47,7 @@ class Job:
     @property
     def handle(self) -> str:
         """The text with which any process takes the job up again, for instance "local://first"."""
-        return f"{self._backend.name}://{self._name}"
+        return self._backend.handle(self._name)
 
     @property
     def state(self) -> JobState:
@@ -75,16 +77,17 @@ class Job:
         from mlhelpers.jobs.bar import ProgressBar
 
         deadline = None if timeout_s is None else time.monotonic() + timeout_s
+        pauses = self._pauses()
         with ProgressBar(self._name, shown=progress) as bar:
-            while not (state := self.state).is_final:
-                if bar.is_due(state):
+            while (state := self._state_if_known()) is None or not state.is_final:
+                if state is not None and bar.is_due(state):
                     bar.show(state, self.progress)
                 if deadline is not None and time.monotonic() >= deadline:
                     raise JobError(
-                        f"The job {self._name!r} is still {state} after {timeout_s:g} s of waiting. It goes on: "
-                        f"wait again, or stop it with  mlhelpers jobs cancel {self._name}"
+                        f"The job {self._name!r} is still {state or 'out of sight'} after {timeout_s:g} s of waiting. "
+                        f"It goes on: wait again, or stop it with  {self.hints()['cancel']}"
                     )
-                time.sleep(_POLL_S)
+                time.sleep(next(pauses))
             bar.show(state, self.progress)
         if state is JobState.FAILED:
             raise JobError(f"The job {self._name!r} failed. {self.describe().get('errorMessage', '')}".rstrip())
@@ -138,14 +141,24 @@ class Job:
             UsageError: There is no such task.
         """
         cursor: Mapping[str, int] = {}
+        pauses = self._pauses()
+        ended = math.inf
         while True:
-            over = self.state.is_final  # asked before reading, so that the last lines are not missed
-            entries, after = self._backend.entries(self._name, cursor, task)
+            state = self._state_if_known()  # asked before reading, so that the last lines are not missed
+            if state is not None and state.is_final:
+                ended = min(ended, time.monotonic())
+            try:
+                entries, after = self._backend.entries(self._name, cursor, task)
+            except UnreachableError:
+                entries, after = [], cursor
+                ended = math.inf  # what there was to read is not known yet
             yield from entries
             if after == cursor:
-                if over:
+                if time.monotonic() >= ended + self._backend.lines_come_late_s:
                     return
-                time.sleep(_POLL_S)
+                time.sleep(next(pauses))
+            else:
+                pauses = self._pauses()
             cursor = after
 
     def cancel(self) -> None:
@@ -209,12 +222,30 @@ class Job:
         return board.show(log_folder(self.describe()), height)
 
     def hints(self) -> dict[str, str]:
-        """Return the commands with which to follow, describe and cancel this job."""
+        """Return the commands with which to follow, describe and cancel this job, and what else can be done there."""
+        # a shell knows what its environment says, and nothing of this process's own settings
+        is_default = self._backend.name == os.environ.get("MLHELPERS_BACKEND", "local")
+        job = self._name if is_default else f"{self._name} --backend {self._backend.name}"
         return {
-            "follow": f"mlhelpers jobs stream-logs {self._name}",
-            "describe": f"mlhelpers jobs describe {self._name}",
-            "cancel": f"mlhelpers jobs cancel {self._name}",
+            "follow": f"mlhelpers jobs stream-logs {job}",
+            "describe": f"mlhelpers jobs describe {job}",
+            "cancel": f"mlhelpers jobs cancel {job}",
+            **self._backend.hints(self._name),
         }
+
+    def _pauses(self) -> Iterator[float]:
+        """Yield the seconds to wait between two questions, longer and longer."""
+        pause, longest = self._backend.pauses_s
+        while True:
+            yield pause
+            pause = min(pause * _GROWTH, longest)
+
+    def _state_if_known(self) -> JobState | None:
+        """Return the state, or None where it cannot be asked for: a lost connection says nothing about the job."""
+        try:
+            return self.state
+        except UnreachableError:
+            return None
 
     def __repr__(self) -> str:
         head, *rest = self._summary()
@@ -247,4 +278,5 @@ class Job:
         hints = self.hints()
         if state.is_final:
             del hints["cancel"]
+        hints.pop("clean up", None)
         return lines + [f"{what:<9} {command}" for what, command in hints.items()]

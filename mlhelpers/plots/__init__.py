@@ -4,9 +4,10 @@ Every function draws on the axes it is given, or on a new figure, and returns th
 drawing. Ink is dark on light paper everywhere, titles and axis names with units are set here, the colours can be told
 apart by colour-blind readers, and nothing changes matplotlib's settings for anyone else.
 
-To add a plot: a function in `pictures` or `scans` (they show images, dark or light on top), `charts` (it shows
-numbers), `curves` (what a run reported), `studies` (the trials of a search) or `groups` (it compares groups) that takes
-arrays and `ax`, its name below, and a test on its artists. May import `errors` alone of the project.
+To add a plot: a function in `pictures` or `scans` (they show images, dark or light on top), `boxes` (what was found
+in one), `charts` (it shows numbers), `curves` (what a run reported), `studies` (the trials of a search) or `groups` (it
+compares groups) that takes arrays and `ax`, its name below, and a test on its artists. May import `errors` alone of the
+project.
 """
 
 from mlhelpers.errors import MissingExtraError
@@ -16,6 +17,7 @@ try:
 except ImportError as error:
     raise MissingExtraError("matplotlib, which draws the plots,", "notebooks") from error
 
+from mlhelpers.plots.boxes import detections, write_detections
 from mlhelpers.plots.charts import (
     class_balance,
     compare,
@@ -37,6 +39,7 @@ __all__ = [
     "class_balance",
     "compare",
     "confusion_matrix",
+    "detections",
     "digit",
     "foreign_settings",
     "histogram",
@@ -56,4 +59,5 @@ __all__ = [
     "study_curves",
     "study_history",
     "to_png",
+    "write_detections",
 ]

@@ -23,10 +23,11 @@ if TYPE_CHECKING:
     from mlhelpers.serving.backends import connect
     from mlhelpers.serving.batch import BatchSpec, batch_predict
     from mlhelpers.serving.predictor import Predictor, load, shipped
+    from mlhelpers.serving.registry.places import models
     from mlhelpers.serving.registry.store import ModelStore
     from mlhelpers.serving.server.process import start
 
-__all__ = ["BatchSpec", "ModelStore", "Predictor", "batch_predict", "connect", "load", "shipped", "start"]
+__all__ = ["BatchSpec", "ModelStore", "Predictor", "batch_predict", "connect", "load", "models", "shipped", "start"]
 
 _HOME = {
     "BatchSpec": "batch",
@@ -35,6 +36,7 @@ _HOME = {
     "Predictor": "predictor",
     "connect": "backends",
     "load": "predictor",
+    "models": "registry.places",
     "shipped": "predictor",
     "start": "server.process",
 }

@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import base64
 import gzip
-import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import quote, urlsplit
 
-import numpy as np
 import requests
 
 from mlhelpers.errors import MLHelpersError, ModelError, PredictionError, UsageError
+from mlhelpers.serving.encoding import REQUEST_BYTES, beside_instances, spans, to_json
 from mlhelpers.serving.frames import Frame, place_in, predict_frame
 from mlhelpers.serving.patience import ask_patiently
 from mlhelpers.serving.registry.resources import UnknownModelError, check_name
@@ -23,7 +21,6 @@ __all__ = ["DEFAULT_ADDRESS", "HttpPredictor", "connected"]
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8501"
 _TIMEOUT_S = 60.0
-_REQUEST_BYTES = 1_500_000  # what the service takes, and a server here where nothing else was said
 _COMPRESSED_BYTES = 16_384  # from here on a body is compressed: over a network, not within this machine
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
@@ -81,7 +78,7 @@ class HttpPredictor:
             UnknownModelError: The server has no such model or version.
             ModelError: The model failed, or the predictor is closed.
         """
-        return self._predict(_json(instances), _beside(signature_name, parameters))
+        return self._predict(to_json(instances), beside_instances(signature_name, parameters))
 
     def predict_frame(
         self,
@@ -113,10 +110,10 @@ class HttpPredictor:
         """
 
         def ask(instances: list[dict[str, Any]], name: str) -> list[dict[str, Any]]:
-            encoded = [_json(instance, f"instances[{index}]") for index, instance in enumerate(instances)]
-            beside = _beside(name, parameters)
-            spans = _spans(encoded, _REQUEST_BYTES - len(beside) - 100)
-            return [one for span in spans for one in self._predict_span(encoded, *span, beside)]
+            encoded = [to_json(instance, f"instances[{index}]") for index, instance in enumerate(instances)]
+            beside = beside_instances(name, parameters)
+            limit = REQUEST_BYTES - len(beside) - 100
+            return [one for span in spans(encoded, limit) for one in self._predict_span(encoded, *span, beside)]
 
         return predict_frame(frame, self._model_signature(), ask, signature_name, key)
 
@@ -250,42 +247,6 @@ class _TooLongError(PredictionError):
 _ERRORS: dict[int, type[MLHelpersError]] = {404: UnknownModelError, 413: _TooLongError, 500: ModelError}
 
 
-def _spans(encoded: Sequence[bytes], limit: int) -> Iterator[tuple[int, int]]:
-    """Cut a row of encoded instances so that no span is longer than the limit; one that is too long goes alone."""
-    start = size = 0
-    for index, one in enumerate(encoded):
-        size += len(one) + 1
-        if size > limit and index > start:
-            yield start, index
-            start, size = index, len(one) + 1
-    if start < len(encoded):
-        yield start, len(encoded)
-
-
-def _beside(signature_name: str | None, parameters: Mapping[str, Any] | None) -> bytes:
-    """Return what a request says besides its instances, to be put behind them."""
-    given = {"signature_name": signature_name, "parameters": None if parameters is None else dict(parameters)}
-    said = {name: value for name, value in given.items() if value is not None}
-    return b"," + _json(said)[1:-1] if said else b""
-
-
-def _json(value: Any, what: str = "An instance") -> bytes:
-    try:
-        return json.dumps(value, default=_plain, allow_nan=False, separators=(",", ":")).encode()
-    except (TypeError, RecursionError) as error:
-        raise PredictionError(f"{what} cannot be sent as JSON: {error}.") from None
-    except ValueError as error:
-        raise PredictionError(f"{what} cannot be sent as JSON: {error}. NaN and infinity are no JSON.") from None
-
-
 def _start(address: str) -> str:
     port = urlsplit(address).port or 8501
     return f"Start one with:  mlhelpers serve{'' if port == 8501 else f' --port {port}'}"
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, (np.ndarray, np.generic)):
-        return value.tolist()
-    if isinstance(value, bytes):
-        return {"b64": base64.b64encode(value).decode("ascii")}
-    raise TypeError(f"it holds a {type(value).__name__}; send numbers, texts, bytes or lists")

@@ -1,4 +1,4 @@
-"""Addresses as paths, and files that are written whole or not at all."""
+"""Addresses as paths, on this machine and in Cloud Storage, and files that are written whole or not at all."""
 
 from __future__ import annotations
 
@@ -7,15 +7,68 @@ import re
 import secrets
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mlhelpers.errors import DataError, UsageError
 from mlhelpers.settings import current
 
-__all__ = ["bucket_path", "is_aside", "local_path", "write_aside"]
+__all__ = ["CloudPath", "bucket_path", "is_aside", "local_path", "split", "write_aside"]
 
 _ASIDE = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)
 _BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,61}[a-z0-9]")
+
+
+@dataclass(frozen=True)
+class CloudPath:
+    """An object of Cloud Storage, or a folder of them: to a plan what a `Path` is on this machine.
+
+    It asks nobody anything; what is known of an object stands in it. Two are the same where bucket and key are.
+
+    Attributes:
+        bucket: The bucket's bare name.
+        key: The object's name; a folder's ends with a slash, a bucket's is empty.
+        size: Bytes.
+        modified: Seconds since the epoch; 0 where it is not known.
+        generation: Which writing of the object this is; None where that is not known.
+        crc32c: Its checksum as Cloud Storage writes it, in base64; empty where it is not known.
+    """
+
+    bucket: str
+    key: str = ""
+    size: int = field(default=0, compare=False)
+    modified: float = field(default=0.0, compare=False)
+    generation: int | None = field(default=None, compare=False)
+    crc32c: str = field(default="", compare=False)
+
+    def __truediv__(self, below: str | os.PathLike[str]) -> CloudPath:
+        start = f"{self.key.rstrip('/')}/" if self.key else ""
+        return CloudPath(self.bucket, f"{start}{Path(below).as_posix()}")
+
+    def __str__(self) -> str:
+        return f"gs://{self.bucket}/{self.key}"
+
+    @property
+    def name(self) -> str:
+        """The last part of its key, or the bucket's name."""
+        return self.key.rstrip("/").rpartition("/")[2] or self.bucket
+
+    def is_dir(self) -> bool:
+        """Tell whether it stands for a folder or a bucket."""
+        return not self.key or self.key.endswith("/")
+
+
+def split(address: str) -> tuple[str, str]:
+    """Return bucket and key of an address.
+
+    Raises:
+        UsageError: It is none, or the bucket's name is malformed.
+    """
+    if not address.startswith("gs://"):
+        raise UsageError(f"{address!r} is in no bucket. Write gs://BUCKET or gs://BUCKET/PATH.")
+    local_path(address)
+    bucket, _, key = address.removeprefix("gs://").partition("/")
+    return bucket, key
 
 
 def local_path(uri: str | os.PathLike[str]) -> Path:

@@ -119,7 +119,7 @@ class Cluster:
 
 
 def read_cluster(environ: Mapping[str, str] | None = None) -> Cluster:
-    """Read TF_CONFIG.
+    """Read TF_CONFIG, and CLOUD_ML_TRIAL_ID where that names no trial.
 
     Chief or master comes first among those that share a batch, then the workers; without either, worker 0 is the chief.
 
@@ -132,9 +132,10 @@ def read_cluster(environ: Mapping[str, str] | None = None) -> Cluster:
     Raises:
         UsageError: TF_CONFIG is malformed, its task is not in its cluster, or its trial cannot name a folder.
     """
-    text = (os.environ if environ is None else environ).get("TF_CONFIG", "")
+    variables = os.environ if environ is None else environ
+    text = variables.get("TF_CONFIG", "")
     if not text.strip():
-        return Cluster()
+        return Cluster(trial=_trial(None, variables))
     try:
         config = json.loads(text)
     except ValueError as error:
@@ -144,7 +145,7 @@ def read_cluster(environ: Mapping[str, str] | None = None) -> Cluster:
     jobs = _jobs(config.get("cluster") or {})
     task = config.get("task") or {}
     role, index = _task(task, jobs)
-    trial = _trial(task.get("trial"))
+    trial = _trial(task.get("trial"), variables)
     chiefs = jobs.get("chief", ()) + jobs.get("master", ())
     if len(chiefs) > 1:
         raise UsageError(f"TF_CONFIG names {len(chiefs)} chiefs and masters, {', '.join(chiefs)}; a cluster has one.")
@@ -188,14 +189,15 @@ def _task(task: Any, jobs: Mapping[str, tuple[str, ...]]) -> tuple[str, int]:
     return role, index
 
 
-def _trial(trial: Any) -> str:
+def _trial(trial: Any, environ: Mapping[str, str]) -> str:
+    """Return the trial that TF_CONFIG names, or else CLOUD_ML_TRIAL_ID, which is all that Vertex AI promises."""
     if trial is None:
-        return ""
+        trial = environ.get("CLOUD_ML_TRIAL_ID", "")
     name = str(trial) if isinstance(trial, int) and not isinstance(trial, bool) else trial
     if not isinstance(name, str) or not re.fullmatch(r"[\w-]*", name, re.ASCII):
         raise UsageError(
-            f"TF_CONFIG's task has the trial {trial!r}; it is a number or a name of letters, digits, _ and -, for a "
-            "folder is named after it."
+            f"TF_CONFIG's task (or CLOUD_ML_TRIAL_ID) has the trial {trial!r}; it is a number or a name of letters, "
+            "digits, _ and -, for a folder is named after it."
         )
     return name
 

@@ -10,7 +10,9 @@ same study is what `mlhelpers jobs submit training --config hyperparam.yaml` mak
 | `local.py`, `checking.py` | the request of a study on this machine, and what is checked before the first trial |
 | `controller.py`, `trial_jobs.py`, `failures.py` | the process behind a study, and its trials as jobs of the engine |
 | `rehearsal.py` | a study of a Python function, in this process |
-| `journal.py`, `reading.py`, `results.py`, `study.py` | where a study is kept, its trials as data, the handle |
+| `journal.py`, `reading.py`, `results.py` | where a study on this machine is kept, its trials as data |
+| `record.py`, `study.py` | what every place lets be read of a study; the handle |
+| `vertex/` | a study as a tuning job of Vertex AI |
 | `pictures.py`, `view.py` | its plots, and how it shows itself in a notebook |
 
 May import `errors`, `settings`, `storage`, `jobs` and `plots`; it knows a trainer by its module path, as text.
@@ -23,7 +25,7 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
-from mlhelpers.errors import unknown_name
+from mlhelpers.errors import UsageError, unknown_name
 from mlhelpers.settings import current
 from mlhelpers.tuning.space import Choice, Float, Int, Space
 from mlhelpers.tuning.spec import StudySpec, study_of
@@ -44,6 +46,7 @@ _NAMES = {
 }
 BACKENDS = {
     "local": "mlhelpers.tuning.local",
+    "vertex": "mlhelpers.tuning.vertex",
 }
 
 
@@ -146,15 +149,19 @@ def attach(handle_or_name: str) -> Study:
     """Take up a study again, from any process.
 
     Args:
-        handle_or_name: The handle, for instance "local://babies", or the name alone.
+        handle_or_name: The handle, for instance "local://babies" or "vertex://PROJECT/REGION/ID", or the name alone,
+            looked up in the backend in force.
 
     Raises:
+        UsageError: The handle is malformed or names an unknown backend.
         JobError: There is no such job, or it is no study.
     """
-    from mlhelpers import jobs
     from mlhelpers.tuning.study import Study
 
-    return Study(jobs.attach(handle_or_name))
+    where, separator, name = handle_or_name.rpartition("://")
+    if separator and not (where and name):
+        raise UsageError(f"{handle_or_name!r} is no handle of a study. A handle reads BACKEND://NAME: local://babies.")
+    return Study(place(where or None).attach(name))
 
 
 def place(backend: str | None = None) -> Any:

@@ -14,7 +14,8 @@ from typing import Any
 
 from mlhelpers import jobs
 from mlhelpers.errors import JobError, UsageError
-from mlhelpers.jobs import JobSpec, Plan
+from mlhelpers.jobs import Job, JobSpec, Plan
+from mlhelpers.jobs.configuration import spec_fields
 from mlhelpers.jobs.local import backend
 from mlhelpers.jobs.local.cluster import this_machine
 from mlhelpers.jobs.local.engine import LocalBackend
@@ -25,9 +26,10 @@ from mlhelpers.jobs.local.store import FIRST
 from mlhelpers.settings import current
 from mlhelpers.tuning.checking import Help, ask_for_help, check_flags, check_tag
 from mlhelpers.tuning.journal import has_begun
-from mlhelpers.tuning.spec import StudySpec
+from mlhelpers.tuning.record import Record
+from mlhelpers.tuning.spec import StudySpec, study_of
 
-__all__ = ["TAG_IS_KNOWN", "plan", "submit"]
+__all__ = ["TAG_IS_KNOWN", "attach", "bill", "plan", "record", "submit"]
 
 _CONTROLLER = "mlhelpers.tuning.controller"
 TAG_IS_KNOWN = "tag_is_known"  # a file beside a study's job: its trainer says that it reports the metric
@@ -107,6 +109,10 @@ def _template(study: StudySpec, local: Mapping[str, Any], at_once: int) -> dict[
     }
 
 
+def bill(plan: Plan, expected_s: float | None = None) -> None:
+    """Return nothing: on this machine nothing costs money."""
+
+
 def submit(plan: Plan) -> list[str]:
     """Check the trainer's flags and tags, then start the study and return at once.
 
@@ -137,6 +143,37 @@ def submit(plan: Plan) -> list[str]:
     assert isinstance(place, LocalBackend)
     place.submit(plan, verify)
     return notes
+
+
+def attach(name: str) -> Job:
+    """Return the job of a study.
+
+    Args:
+        name: The study's.
+
+    Raises:
+        JobError: There is no such job.
+    """
+    return jobs.attach(f"local://{name}")
+
+
+def record(job: Job) -> Record:
+    """Open what is kept of a study.
+
+    Args:
+        job: The study's.
+
+    Raises:
+        JobError: The job is no study.
+    """
+    from mlhelpers.tuning.reading import TrialReader
+
+    resource = job.describe()
+    if "hyperparameters" not in resource.get("trainingInput", {}):
+        raise JobError(f"The job {job.name!r} is no study: it has no hyperparameters. Use jobs.attach for it.")
+    described = {"trainingInput": resource["trainingInput"], "labels": resource.get("labels", {})}
+    spec = study_of(JobSpec(job.name, **spec_fields(described)))
+    return Record(spec, TrialReader(Path(resource["localOutput"]["folder"]), spec.space).read)
 
 
 def _help(template: Mapping[str, Any], final: Path, folder: Path) -> Help:

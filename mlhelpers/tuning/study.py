@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from mlhelpers import jobs
 from mlhelpers.errors import JobError
 from mlhelpers.jobs import Job, JobSpec, JobState
-from mlhelpers.jobs.configuration import spec_fields
-from mlhelpers.tuning.reading import TrialReader
+from mlhelpers.tuning.record import Record
 from mlhelpers.tuning.results import Trial, best_first, table
-from mlhelpers.tuning.spec import StudySpec, study_of
+from mlhelpers.tuning.spec import StudySpec
 
 if TYPE_CHECKING:
     import polars
@@ -44,22 +42,23 @@ class Study:
 
     def __init__(self, job: Job) -> None:
         self.job = job
-        resource = job.describe()
-        if "hyperparameters" not in resource.get("trainingInput", {}):
-            raise JobError(f"The job {job.name!r} is no study: it has no hyperparameters. Use jobs.attach for it.")
-        self._folder = Path(resource["localOutput"]["folder"])
-        described = {"trainingInput": resource["trainingInput"], "labels": resource.get("labels", {})}
-        self.spec: StudySpec = study_of(JobSpec(job.name, **spec_fields(described)))
+        self._record = self._opened()
+        self.spec: StudySpec = self._record.spec
 
     @property
     def name(self) -> str:
-        """The name of the study, and of its job."""
-        return self.job.name
+        """The name of the study, also where it was taken up by a number."""
+        return self.spec.job.name
 
     @property
     def handle(self) -> str:
         """The text with which any process takes the study up again, for instance "local://babies"."""
         return self.job.handle
+
+    @property
+    def backend(self) -> str:
+        """The place where it runs, a key of `tuning.BACKENDS`."""
+        return self.handle.partition("://")[0]
 
     @property
     def state(self) -> JobState:
@@ -72,7 +71,7 @@ class Study:
 
         What a study has left behind that was cancelled or killed is UNFINISHED.
         """
-        found = TrialReader(self._folder, self.spec.space).read()
+        found = self._record.read()
         if self.state.is_final:
             found = [trial if trial.is_over else replace(trial, state="UNFINISHED") for trial in found]
         return best_first(found, self.spec.minimizes)
@@ -129,11 +128,13 @@ class Study:
 
         Raises:
             JobError: This study still runs.
+            UsageError: Its place goes on from no study, as Vertex AI.
         """
         from mlhelpers import tuning
 
         job = self.spec.job.named(name or stamped(self.name))
-        return tuning.submit(replace(self.spec, job=job, resume=self.name, trials=trials or self.spec.trials))
+        study = replace(self.spec, job=job, resume=self.name, trials=trials or self.spec.trials)
+        return tuning.submit(study, self.backend)
 
     def plot(self, kind: str = "history", *, ax: Axes | None = None) -> Any:
         """Draw the study as far as it has come.
@@ -181,7 +182,13 @@ class Study:
     def _subject(self, is_live: bool = True) -> StudySubject:
         from mlhelpers.tuning.view import StudySubject
 
-        return StudySubject(self.job, self.spec, self._folder, is_live)
+        return StudySubject(self.job, self._opened(), is_live)
+
+    def _opened(self) -> Record:
+        from mlhelpers import tuning
+
+        record: Record = tuning.place(self.backend).record(self.job)
+        return record
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from datetime import datetime
 from functools import partial
-from pathlib import Path
 from typing import Any
 
 from mlhelpers.errors import MLHelpersError
@@ -18,7 +17,7 @@ from mlhelpers.jobs.bar import number
 from mlhelpers.jobs.job import Job
 from mlhelpers.jobs.view import Piece, Snapshot, take_snapshot
 from mlhelpers.jobs.view.panel import clock, elapsed, escaped
-from mlhelpers.tuning.reading import TrialReader
+from mlhelpers.tuning.record import Record
 from mlhelpers.tuning.results import Trial, best_first
 from mlhelpers.tuning.spec import StudySpec
 
@@ -52,19 +51,18 @@ class StudySubject:
 
     Args:
         job: The study's job.
-        spec: The study.
-        folder: The folder of its job.
+        record: Of the study; the panel's own, for it lives in a thread.
         is_live: Whether it is looked at again and again; where not, each look waits for its picture.
     """
 
     what = "study"
     has_choice = False
 
-    def __init__(self, job: Job, spec: StudySpec, folder: Path, is_live: bool = True) -> None:
-        self._job, self._spec, self._is_live = job, spec, is_live
+    def __init__(self, job: Job, record: Record, is_live: bool = True) -> None:
+        self._job, self._spec, self._is_live = job, record.spec, is_live
         self.name, self.handle = job.name, job.handle
-        self._reader = TrialReader(folder, spec.space)  # its own: a panel lives in a thread
-        self._picture = _Picture(spec)
+        self._read = record.read
+        self._picture = _Picture(record.spec)
 
     def look(self, task: str | None) -> Snapshot:
         """Look at the study; what cannot be read is told in the snapshot, never raised."""
@@ -73,7 +71,7 @@ class StudySubject:
             return seen
         values: dict[str, Any] = {each.name: getattr(seen, each.name) for each in fields(seen)}
         try:
-            trials = best_first(self._reader.read(), self._spec.minimizes)
+            trials = best_first(self._read(), self._spec.minimizes)
         except (MLHelpersError, OSError) as error:
             return Snapshot(**values | {"trouble": str(error)})
         if trials:

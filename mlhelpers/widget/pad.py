@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from mlhelpers.errors import MissingExtraError, PredictionError, UsageError
+from mlhelpers.errors import MissingExtraError, MLHelpersError, PredictionError, UsageError
 from mlhelpers.pictures import Picture
 from mlhelpers.strokes import SIDE, check_strokes, from_picture, rasterize
 from mlhelpers.widget.answer import STYLE, answer_html, drawing_svg
@@ -261,7 +261,7 @@ class DigitPad(ipywidgets.VBox):  # type: ignore[misc]  # ipywidgets ships no ty
         text = ""
         if failure is not None:
             _log.warning("The drawing pad has no answer", exc_info=failure)
-            kind = "" if isinstance(failure, (UsageError, PredictionError)) else f"{type(failure).__name__}: "
+            kind = "" if isinstance(failure, MLHelpersError) else f"{type(failure).__name__}: "
             text = (kind + (str(failure) or "no reason was given"))[:400]
         self.set_trait("error", text)
         self._error_line.value = f'<div class="mlh-error" role="alert">{html.escape(text)}</div>' if text else ""

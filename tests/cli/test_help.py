@@ -57,7 +57,7 @@ def test_every_option_is_explained(words: tuple[str, ...]) -> None:
 
 # commands that print no result of their own: what they do is silent, told on stderr, or another program's output
 _WITHOUT_RESULT = {
-    *("completion", "serve", "local train", "jobs cancel"),
+    *("completion", "serve", "detect serve", "emulator", "local train", "jobs cancel"),
     *("models delete", "versions delete", "storage mb", "storage cp", "storage rm"),
 }
 

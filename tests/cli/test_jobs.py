@@ -162,7 +162,7 @@ _PLAIN = ("submit", "training", "a", "--module-name", "json.tool")
         (["submit", "training", "a"], 2, "The job has no trainer. Name its module: --module-name"),
         ([*_PLAIN, "--scale-tier", "huge"], 2, "There is no scale tier 'huge'"),
         ([*_PLAIN, "--labels", "x"], 2, "The label 'x' has no value. Write --labels KEY=VALUE,KEY=VALUE."),
-        ([*_PLAIN, "--backend", "moon"], 2, "There is no backend 'moon'. Known: local."),
+        ([*_PLAIN, "--backend", "moon"], 2, "There is no backend 'moon'. Known: local, vertex"),
         ([*_PLAIN, "--train_steps", "5"], 2, "goes after a lone --, as in -- --train_steps"),
         ([*_PLAIN, "stray"], 2, "'stray' is not expected here."),
         (["submit", "training", "a", "--module-name", "trainer.nix", "--package-path", "trainer"], 2, "has no 'nix'"),

@@ -1,4 +1,4 @@
-"""A tiny export, made once per session, and NumPy's own answer to what it predicts."""
+"""A tiny export with NumPy's own answer to what it predicts; servers of it, here and behind the emulator."""
 
 from __future__ import annotations
 
@@ -10,9 +10,13 @@ from typing import Any
 
 import numpy as np
 import pytest
+from faults import Proxy, proxy
+from vertex import Vertex
 
-from mlhelpers import serving
+from mlhelpers import serving, settings, storage
+from mlhelpers.cloud import ledger
 from mlhelpers.serving.server.process import RunningServer
+from mlhelpers.serving.vertex.registry import VertexRegistry
 
 
 @pytest.fixture
@@ -51,9 +55,38 @@ def images() -> np.ndarray:
 @pytest.fixture(scope="session")
 def shared_server(tiny_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Return a server at work with the model "tiny", for tests that leave no trace in it."""
-    from mlhelpers import settings
-
     with settings.using(home=tmp_path_factory.mktemp("server_home")):
         server = serving.start(models={"tiny": tiny_export})
     with server:
         yield server
+
+
+@pytest.fixture
+def models(vertex: Vertex) -> Iterator[VertexRegistry]:
+    """Return the models of the emulator; what a test makes is deleted after it."""
+    if not storage.exists("gs://staging"):
+        storage.make_bucket("gs://staging")
+    yield VertexRegistry()
+    _clear()
+    assert VertexRegistry().list_models() == []
+    assert ledger.entries() == []
+
+
+def _clear() -> None:
+    place = VertexRegistry()
+    for model in place.list_models():
+        if model.traffic and model.default_version:
+            place.set_traffic(model.name, {})
+        for version in sorted(place.list_versions(model.name), key=lambda one: (one.is_default, one.traffic > 0)):
+            place.delete_version(model.name, version.name)
+        if model.endpoint:
+            place.delete_model(model.name)
+
+
+@pytest.fixture
+def wire(models: VertexRegistry, vertex: Vertex) -> Iterator[Proxy]:
+    """Return a proxy before the emulator, which the settings of this test name as Vertex AI."""
+    with proxy(vertex.address) as found, settings.using(vertex_endpoint=found.address):
+        yield found
+        found.clear()
+        _clear()

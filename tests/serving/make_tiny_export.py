@@ -13,6 +13,8 @@ from pathlib import Path
 
 import numpy as np
 
+from mlhelpers.frameworks import import_tensorflow
+
 TENSORS = {
     "classes": {"dtype": "int64", "shape": [None]},
     "probabilities": {"dtype": "float32", "shape": [None, 10]},
@@ -48,7 +50,7 @@ SIGNATURE = {
 
 def main(folder: Path) -> None:
     os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
-    import tensorflow as tf
+    tf = import_tensorflow()
 
     draw = np.random.default_rng(7)
     weights = (draw.normal(size=(784, 10)) * 0.3).astype(np.float32)

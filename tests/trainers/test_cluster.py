@@ -37,9 +37,25 @@ def test_every_replica_of_a_trial_knows_it(role: str) -> None:
     assert read(TWO | {"ps": ["p:1"]}, {"type": role, "index": 0, "trial": "7", "cloud": "x"}).trial == "7"
 
 
+@pytest.mark.parametrize("tf_config", ["", "{}", '{"cluster": {}, "task": {}}'])
+def test_a_trial_that_only_its_own_variable_names_is_known(tf_config: str) -> None:
+    assert read_cluster({"TF_CONFIG": tf_config, "CLOUD_ML_TRIAL_ID": "4"}) == Cluster(trial="4")
+
+
+def test_the_trial_in_tf_config_counts_for_more_than_the_variable() -> None:
+    environ = {"TF_CONFIG": json.dumps({"task": {"trial": "3"}}), "CLOUD_ML_TRIAL_ID": "4"}
+
+    assert read_cluster(environ).trial == "3"
+
+
+def test_a_variable_that_cannot_name_a_folder_is_refused() -> None:
+    with pytest.raises(UsageError, match="CLOUD_ML_TRIAL_ID"):
+        read_cluster({"CLOUD_ML_TRIAL_ID": "../other"})
+
+
 @pytest.mark.parametrize("trial", ["../other", "a/b", "a b", 1.5, True, ["1"], -1.0])
 def test_a_trial_that_cannot_name_a_folder_is_refused(trial: Any) -> None:
-    with pytest.raises(UsageError, match="TF_CONFIG's task has the trial"):
+    with pytest.raises(UsageError, match=r"TF_CONFIG's task \(or CLOUD_ML_TRIAL_ID\) has the trial"):
         read({}, {"trial": trial})
 
 

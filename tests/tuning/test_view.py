@@ -18,6 +18,7 @@ from mlhelpers.jobs import Job, JobSpec, JobState
 from mlhelpers.jobs.local import backend
 from mlhelpers.jobs.view import subject_html
 from mlhelpers.tuning import view
+from mlhelpers.tuning.record import Record
 from mlhelpers.tuning.results import Trial, best_first
 from mlhelpers.tuning.view import StudySnapshot, StudySubject
 
@@ -26,9 +27,9 @@ _SPACE = {"rate": tuning.Float(0.001, 1.0), "act": tuning.Choice(["relu", "<b>"]
 
 
 @pytest.fixture
-def subject(tmp_path: Path) -> StudySubject:
+def subject() -> StudySubject:
     spec = tuning.StudySpec(JobSpec("babies", "trainer.task"), _SPACE, metric="rmse", trials=40, algorithm="random")
-    return StudySubject(Job("babies", backend()), spec, tmp_path)
+    return StudySubject(Job("babies", backend()), Record(spec, list))
 
 
 def _trial(number: int, state: str = "SUCCEEDED", objective: float | None = None, **more: Any) -> Trial:

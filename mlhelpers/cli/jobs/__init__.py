@@ -28,16 +28,17 @@ def jobs() -> None:
 
 @jobs.command()
 @job_argument
-def cancel(job: str) -> None:
+def cancel(job: str, backend: str | None) -> None:
     """End a job and everything it started; one that is over stays as it is.
 
     \b
     Example:
       mlhelpers jobs cancel first
+      mlhelpers jobs cancel first --backend vertex
     """
     from mlhelpers import jobs as room
 
-    room.attach(job).cancel()
+    room.attach(job, backend).cancel()
 
 
 @jobs.command()
@@ -45,7 +46,12 @@ def cancel(job: str) -> None:
 @label_options
 @format_option("yaml")
 def update(
-    job: str, update_labels: str | None, remove_labels: str | None, clear_labels: bool, output_format: str
+    job: str,
+    backend: str | None,
+    update_labels: str | None,
+    remove_labels: str | None,
+    clear_labels: bool,
+    output_format: str,
 ) -> None:
     """Change the labels of a job, also of one that is over.
 
@@ -56,7 +62,7 @@ def update(
     from mlhelpers import jobs as room
 
     changes = label_changes(update_labels, remove_labels, clear_labels)
-    attached = room.attach(job)
+    attached = room.attach(job, backend)
     attached.relabel(changes, clear_labels)
     click.echo(f"Job [{job}] updated.", err=True)
     echo_resource({"jobId": job, "labels": attached.describe()["labels"]}, output_format)

@@ -8,6 +8,7 @@ import click
 from click.shell_completion import CompletionItem
 
 from mlhelpers.cli.completion import PLACE
+from mlhelpers.cli.jobs.bill import agree
 from mlhelpers.cli.jobs.submission import finish_submission
 from mlhelpers.cli.labels import parse_labels
 from mlhelpers.cli.output import echo_resource, format_option
@@ -64,11 +65,13 @@ def _features(text: str) -> dict[str, str]:
 )
 @click.option("--labels", metavar="K=V,…", help="Your own marks.")
 @click.option("--region", metavar="REGION", help="Where in the cloud. Noted; without effect on this machine.")
+@click.option("--machine-type", metavar="TYPE", help="What runs it in the cloud.  [default: n1-standard-2]")
 @click.option("--runtime-version", metavar="N.N", help="Noted; what is installed here runs instead.")
 @click.option("--backend", help="Where to run.  [default: local]")
 @click.option("--async", "is_async", is_flag=True, help="Return at once: so it is anyhow.")
 @click.option("--stream-logs", is_flag=True, help="Follow the log; exit with 1 unless the job succeeds.")
 @click.option("--dry-run", is_flag=True, help="Print the complete request, and start nothing.")
+@click.option("--yes", "-y", is_flag=True, help="Start what costs money without asking.")
 @format_option(default="yaml")
 @click.pass_context
 def prediction(
@@ -79,6 +82,7 @@ def prediction(
     is_async: bool,
     stream_logs: bool,
     dry_run: bool,
+    yes: bool,
     output_format: str,
     **given: Any,
 ) -> None:
@@ -101,7 +105,6 @@ def prediction(
       mlhelpers jobs submit prediction digits --model-dir output/export/Servo --data-format tf-record \\
           --input-paths data/test.tfrecords --output-path data/predicted --stream-logs
     """
-    from mlhelpers import jobs as room
     from mlhelpers.serving import batch
 
     if is_async and stream_logs:
@@ -123,10 +126,12 @@ def prediction(
             region=given["region"],
             runtime_version=given["runtime_version"],
             labels=parse_labels(given["labels"] or ""),
+            machine_type=given["machine_type"],
         )
     )
     if dry_run:
         echo_resource(dict(plan.request), output_format)
         return
-    notes = place.submit(plan)
-    finish_submission(ctx, room.Job(job, room.backend(backend)), plan, notes)
+    agree(place.bill(plan), plan.notes, yes)
+    notes = [*plan.notes, *place.submit(plan)]
+    finish_submission(ctx, place.job(job), plan, notes)

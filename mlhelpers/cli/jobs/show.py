@@ -21,7 +21,7 @@ _VALUES = 8  # of a list of values, as many are shown
 @click.option("--summarize", is_flag=True, help="Print tables in place of every field; as --format table.")
 @format_option(default="yaml")
 @click.pass_context
-def describe(ctx: click.Context, job: str, summarize: bool, output_format: str) -> None:
+def describe(ctx: click.Context, job: str, backend: str | None, summarize: bool, output_format: str) -> None:
     """Show all that is known of one job.
 
     \b
@@ -31,7 +31,7 @@ def describe(ctx: click.Context, job: str, summarize: bool, output_format: str) 
     """
     from mlhelpers import jobs as room
 
-    attached = room.attach(job)
+    attached = room.attach(job, backend)
     resource = attached.describe()
     is_chosen = ctx.get_parameter_source("output_format") is click.core.ParameterSource.COMMANDLINE
     if summarize and is_chosen and output_format != "table":
@@ -43,6 +43,8 @@ def describe(ctx: click.Context, job: str, summarize: bool, output_format: str) 
     click.echo(f"\nSee its log with:  {attached.hints()['follow']}", err=True)
     if folder := resource.get("localOutput", {}).get("folder"):
         click.echo(f"Its files are in:  {folder}", err=True)
+    if page := resource.get("vertexOutput", {}).get("console"):
+        click.echo(f"Its page:  {page}", err=True)
 
 
 def _summarize(resource: Mapping[str, Any]) -> None:

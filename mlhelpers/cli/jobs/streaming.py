@@ -24,7 +24,12 @@ __all__ = ["print_log", "stream_logs"]
 @click.option("--allow-multiline-logs", is_flag=True, help="Accepted; here every line is an entry of its own.")
 @format_option()
 def stream_logs(
-    job: str, task_name: str | None, polling_interval: int | None, allow_multiline_logs: bool, output_format: str
+    job: str,
+    backend: str | None,
+    task_name: str | None,
+    polling_interval: int | None,
+    allow_multiline_logs: bool,
+    output_format: str,
 ) -> None:
     """Print a job's log, and go on until the job is over. Ctrl-C leaves the job running.
 
@@ -38,7 +43,7 @@ def stream_logs(
     """
     from mlhelpers import jobs as room
 
-    attached = room.attach(job)
+    attached = room.attach(job, backend)
     print_log(attached, task_name, output_format)
     click.echo(f"Job [{job}] is over: {attached.state}.", err=True)
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import replace
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
 import click
 from click.core import ParameterSource
 from click.shell_completion import CompletionItem
 
 from mlhelpers.cli.completion import PLACE, complete_files
+from mlhelpers.cli.jobs.bill import agree, bill_options, expected_seconds
+from mlhelpers.cli.jobs.machine_options import ROLES, cloud_options, machine_options
 from mlhelpers.cli.jobs.streaming import print_log
+from mlhelpers.cli.jobs.way import way_of
 from mlhelpers.cli.labels import labels_option, parse_labels
 from mlhelpers.cli.output import echo_resource, format_option
 from mlhelpers.cli.trainer_command import TrainerCommand
@@ -23,14 +26,6 @@ if TYPE_CHECKING:
 
 __all__ = ["finish_submission", "submit"]
 
-_Command = TypeVar("_Command", bound=Callable[..., Any])
-# the flags' word for a role -> field of a spec
-_ROLES = {
-    "master": "master",
-    "worker": "workers",
-    "parameter-server": "parameter_servers",
-    "evaluator": "evaluators",
-}
 # flag -> field of a spec, where the flag's value goes in as it is
 _SAME = {
     "module_name": "module",
@@ -54,39 +49,6 @@ def submit() -> None:
       mlhelpers jobs submit training first --module-name mlhelpers.trainers.mnist -- \\
           --data_dir data/runs/mnist --output_dir data/runs/first
     """
-
-
-def _machine_options(command: _Command) -> _Command:
-    """Add the options that say which machines a job of the tier CUSTOM has."""
-    for role in reversed(_ROLES):
-        who = role.replace("-", " ")
-        count = ["--worker-count", "--worker-server-count"] if role == "worker" else [f"--{role}-count"]
-        name = role.replace("-", "_")
-        options = [
-            click.option(f"--{role}-machine-type", metavar="TYPE", help=f"CUSTOM: the {who}'s, as n1-standard-4."),
-            click.option(f"--{role}-accelerator", metavar="type=T,count=N", help=f"CUSTOM: each {who}'s accelerator."),
-            click.option(f"--{role}-image-uri", metavar="IMAGE", help=f"CUSTOM: the {who}'s container, in the cloud."),
-        ]
-        if role != "master":
-            help_text = f"CUSTOM: how many {who}s."
-            options.insert(1, click.option(*count, f"{name}_count", type=click.IntRange(min=0), help=help_text))
-        for option in reversed(options):
-            command = option(command)
-    return command
-
-
-def _cloud_options(command: _Command) -> _Command:
-    """Add the options that only the cloud heeds; they are noted in the job's description."""
-    for flag, metavar, text in (
-        ("--region", "REGION", "Where in the cloud."),
-        ("--staging-bucket", "gs://BUCKET", "Where the cloud gets the package from."),
-        ("--service-account", "ACCOUNT", "Who the job is in the cloud."),
-        ("--kms-key", "KEY", "What the cloud encrypts with."),
-        ("--network", "NETWORK", "Which network the machines join."),
-    ):
-        command = click.option(flag, metavar=metavar, help=f"{text} Noted; without effect on this machine.")(command)
-    text = "A shell into the machines. Noted; without effect on this machine."
-    return click.option("--enable-web-access", is_flag=True, default=None, help=text)(command)
 
 
 def _complete_tiers(ctx: click.Context, parameter: click.Parameter, incomplete: str) -> list[CompletionItem]:
@@ -128,9 +90,10 @@ def _complete_tiers(ctx: click.Context, parameter: click.Parameter, incomplete: 
     metavar="[true|false]",
     help="Call the first replica chief.  [default: chief, master for runtimes before 2.0]",
 )
-@_machine_options
-@_cloud_options
-@click.option("--backend", help="Where to run.  [default: local]")
+@machine_options
+@cloud_options
+@bill_options
+@click.option("--backend", help="Where to run: local or vertex.  [default: local]")
 @click.option("--async", "is_async", is_flag=True, help="Return at once: so it is anyhow.")
 @click.option("--stream-logs", is_flag=True, help="Follow the log; exit with 1 unless the job succeeds.")
 @click.option("--dry-run", is_flag=True, help="Print the complete request, and start nothing.")
@@ -150,6 +113,8 @@ def training(
     dry_run: bool,
     output_format: str,
     user_args: tuple[str, ...],
+    yes: bool,
+    expected_time: str | None,
     **given: Any,
 ) -> None:
     """Submit a training job; what follows -- goes to the trainer, as it is.
@@ -163,21 +128,28 @@ def training(
           --data_dir data/runs/mnist --output_dir data/runs/first --train_steps 200
       mlhelpers jobs submit training second --module-name trainer.task --package-path trainer \\
           --job-dir gs://my-bucket/second --config config.yaml --scale-tier standard-1
+      mlhelpers jobs submit training third --backend vertex --dry-run --module-name mlhelpers.trainers.mnist -- \\
+          --data_dir gs://my-bucket/mnist --output_dir gs://my-bucket/third
+
+    In the cloud (--backend vertex) nothing is started before its price is shown and you have agreed; --dry-run prints
+    the whole request, and needs neither account nor network.
 
     With hyperparameters in the config file the job is a study of many trials; see them with
     `mlhelpers jobs describe JOB --summarize`.
     """
-    from mlhelpers import jobs as room
-
     if is_async and stream_logs:
         raise UsageError("--async returns at once and --stream-logs waits for the end: give one of the two.")
     spec = _spec(job, config, user_args, given)
-    plan, submit_plan = _planned(spec, backend)
+    way = way_of(spec, backend)
+    plan = way.plan
     if dry_run:
         echo_resource(dict(plan.request), output_format)
+        for note in plan.notes:
+            click.echo(note, err=True)
         return
-    notes = submit_plan()
-    finish_submission(ctx, room.Job(spec.name, room.backend(backend)), plan, notes)
+    agree(way.bill(expected_seconds(expected_time)), plan.notes, yes)
+    notes = way.submit() or []
+    finish_submission(ctx, way.attach(), plan, notes)
 
 
 def finish_submission(ctx: click.Context, job: Job, plan: Plan, notes: Sequence[str]) -> None:
@@ -199,8 +171,9 @@ def finish_submission(ctx: click.Context, job: Job, plan: Plan, notes: Sequence[
         click.echo(f"  {what:<9} {command}", err=True)
     if local := plan.request.get("local"):
         click.echo(_what_runs_instead(plan.spec) + local["note"], err=True)
-        for note in [*local["notes"], *notes]:
-            click.echo(note, err=True)
+        notes = [*local["notes"], *notes]
+    for note in notes:
+        click.echo(note, err=True)
     output_format = ctx.params["output_format"]
     if not ctx.params["stream_logs"]:
         echo_resource({"jobId": job.name, "state": str(JobState.QUEUED)}, output_format)
@@ -210,25 +183,6 @@ def finish_submission(ctx: click.Context, job: Job, plan: Plan, notes: Sequence[
     print_log(job, output_format=output_format if is_asked else "table")
     if job.wait(progress=False) is not JobState.SUCCEEDED:
         raise JobError(f"The job {job.name!r} was cancelled.")
-
-
-def _planned(spec: JobSpec, backend: str | None) -> tuple[Plan, Callable[[], list[str]]]:
-    """Return the plan of a job, or of the study that its hyperparameters make it; and what submits it."""
-    from mlhelpers import jobs as room
-
-    if "hyperparameters" in spec.cloud:
-        from mlhelpers import tuning
-
-        place = tuning.place(backend)
-        plan = place.plan(tuning.study_of(spec))
-        return plan, lambda: list(place.submit(plan))
-    plan = room.plan(spec, backend)
-
-    def submit_job() -> list[str]:
-        room.backend(backend).submit(plan)
-        return []
-
-    return plan, submit_job
 
 
 def _spec(job: str, config: str | None, user_args: tuple[str, ...], given: dict[str, Any]) -> JobSpec:
@@ -249,7 +203,7 @@ def _spec(job: str, config: str | None, user_args: tuple[str, ...], given: dict[
         fields["max_running_s"] = seconds(given["max_running_time"], "--max-running-time")
     if user_args:
         fields["args"] = user_args
-    for role, field in _ROLES.items():
+    for role, field in ROLES.items():
         if machines := _machines(role, given):
             fields[field] = replace(fields.get(field, Pool()), **machines)
     if cloud := _cloud(given):
@@ -289,6 +243,7 @@ def _cloud(given: dict[str, Any]) -> dict[str, Any]:
         "network": given["network"],
         "enableWebAccess": given["enable_web_access"],
         "encryptionConfig": {"kmsKeyName": given["kms_key"]} if given["kms_key"] else None,
+        "scheduling": {"strategy": "SPOT"} if given["spot"] else None,
     }
     return {name: value for name, value in values.items() if value is not None}
 

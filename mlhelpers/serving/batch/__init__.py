@@ -10,13 +10,15 @@
 | `worker.py`, `answers.py` | one worker; the files that it writes |
 | `state.py` | what is known of a batch in its output folder, so that it can be killed at any moment |
 
-To add a place to run: a module with `plan(spec) -> Plan` and `submit(plan) -> list[str]`, and its line in `BACKENDS`.
+To add a place to run: a module with `plan(spec) -> Plan`, `submit(plan) -> list[str]`, `job(name) -> Job` and
+`bill(plan) -> Bill | None`, and its line in `BACKENDS`.
 """
 
 from __future__ import annotations
 
 import importlib
 import os
+import warnings
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -32,6 +34,7 @@ __all__ = ["BACKENDS", "BatchSpec", "batch_predict", "place", "plan", "submit"]
 
 BACKENDS = {
     "local": "mlhelpers.serving.batch.local",
+    "vertex": "mlhelpers.serving.vertex.batch",
 }
 
 
@@ -123,11 +126,11 @@ def submit(spec: BatchSpec, backend: str | None = None) -> Job:
         ModelError: There is no such model, or it cannot be read.
         JobError: The name is taken, or the job cannot be started.
     """
-    from mlhelpers import jobs
-
     room = place(backend)
-    room.submit(room.plan(spec))
-    return jobs.attach(f"{backend or current().backend}://{spec.name}")
+    for note in room.submit(room.plan(spec)):
+        warnings.warn(note, stacklevel=2)
+    job: Job = room.job(spec.name)
+    return job
 
 
 def place(backend: str | None = None) -> Any:

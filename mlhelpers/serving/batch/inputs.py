@@ -10,7 +10,7 @@ from typing import Any
 
 from mlhelpers.errors import DataError, UsageError
 from mlhelpers.settings import current
-from mlhelpers.storage import files, local_path
+from mlhelpers.storage import files, local, local_path
 from mlhelpers.tfrecords import skip_frames
 
 __all__ = ["address_of", "changed_since", "check_format", "check_output", "find_inputs", "results_in", "stamps"]
@@ -38,12 +38,13 @@ def find_inputs(paths: Sequence[str]) -> list[Path]:
         is_wild = path.endswith("*") and not os.path.lexists(local_path(path))
         if _WILD.search(path[:-1] if is_wild else path) and not os.path.lexists(local_path(path)):
             raise UsageError(f"The input path {path!r} is refused: a * may stand at its end alone, for what follows.")
-        here = files.found(path)
+        here = files.found(path, "local")
         for name, place in here:
+            assert isinstance(place, Path)  # as the local store has it
             if place.is_dir():
                 if not is_wild:
                     raise UsageError(f"The input path {path!r} is a folder. Write {path.rstrip('/')}/* for its files.")
-                found |= dict.fromkeys(_plain(one) for _, one in files.files_below(name, place))
+                found |= dict.fromkeys(_plain(one) for _, one in local.files_below(name, place))
             else:
                 found[_plain(place)] = None
     if not found:

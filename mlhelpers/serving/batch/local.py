@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from mlhelpers.errors import DataError, MissingExtraError, PredictionError, UsageError, unknown_name
-from mlhelpers.jobs import Plan
+from mlhelpers.jobs import Job, Plan
+from mlhelpers.jobs.base import Bill
 from mlhelpers.jobs.local import backend
 from mlhelpers.jobs.local.cluster import this_machine
 from mlhelpers.jobs.local.environment import python_path
@@ -29,7 +30,7 @@ from mlhelpers.serving.runtimes import signature_of
 from mlhelpers.serving.signature import ModelSignature, Signature
 from mlhelpers.settings import current, home_folder
 
-__all__ = ["plan", "submit"]
+__all__ = ["bill", "job", "plan", "submit"]
 
 
 def plan(spec: BatchSpec) -> Plan:
@@ -46,7 +47,7 @@ def plan(spec: BatchSpec) -> Plan:
     """
     if importlib.util.find_spec("orjson") is None:
         raise MissingExtraError("orjson, which reads and writes the lines,", "serve")
-    model, trust_pickle = _model_folder(spec)
+    model, trust_pickle, notes = _model_folder(spec)
     signatures = signature_of(model, trust_pickle=trust_pickle)
     paths = find_inputs(list(map(str, spec.input_paths)))
     check_format(paths, spec.data_format)
@@ -64,7 +65,7 @@ def plan(spec: BatchSpec) -> Plan:
         "predictionInput": spec.prediction_input(),
         "local": {
             "note": _note(spec, signature, features, paths, cores),
-            "notes": [],
+            "notes": notes,
             "cluster": {"counts": {"chief": 1}, "threads": None, "gpus": []},
             "replicas": {FIRST: own_files(folder, FIRST)},
             "command": [sys.executable, "-m", CONTROLLER, str(folder)],
@@ -101,7 +102,7 @@ def submit(plan: Plan) -> list[str]:
         plan: As `plan` made it.
 
     Returns:
-        What could not be checked, as sentences: nothing.
+        What else there is to know, as sentences: nothing that the plan does not say.
 
     Raises:
         JobError: The name is taken, or the job cannot be made.
@@ -110,13 +111,36 @@ def submit(plan: Plan) -> list[str]:
     return []
 
 
-def _model_folder(spec: BatchSpec) -> tuple[Path, bool]:
-    """Return the folder of the model, and whether its owner has vouched for a pickle in it."""
+def job(name: str) -> Job:
+    """Return a batch prediction by its name, from any process."""
+    return Job(name, backend())
+
+
+def bill(plan: Plan) -> Bill | None:
+    """Return None: what runs here costs nothing."""
+    return None
+
+
+def _model_folder(spec: BatchSpec) -> tuple[Path, bool, list[str]]:
+    """Return the folder of the model, whether its owner has vouched for a pickle in it, and what is to be said of it.
+
+    A batch takes one version, whose predictions then are all of one kind. Where a model's requests are split over
+    several and none is named, that is the default one, and it is said.
+    """
     if spec.model_dir is not None:
-        return find_export(spec.model_dir), False
+        return find_export(spec.model_dir), False, []
     assert spec.model is not None
-    version = ModelStore().version(spec.model, spec.version)
-    return find_export(version.folder), version.trust_pickle
+    store = ModelStore()
+    version = store.version(spec.model, spec.version)
+    traffic = {} if spec.version is not None else store.model(spec.model).traffic
+    notes = []
+    if len(traffic) > 1 or (traffic and version.name not in traffic):
+        told = ", ".join(f"{name} {share} %" for name, share in traffic.items())
+        notes.append(
+            f"The requests to {spec.model} are split ({told}); a batch takes one version, here the default one, "
+            f"{version.name}. Name another with --version."
+        )
+    return find_export(version.folder), version.trust_pickle, notes
 
 
 def _chosen(spec: BatchSpec, model: ModelSignature, paths: Sequence[Path]) -> tuple[Signature, dict[str, str] | None]:

@@ -53,6 +53,7 @@ class BatchSpec:
         region: Where to run in the cloud; noted, and without effect on this machine.
         runtime_version: The service's runtime that a command names; what is installed here runs instead.
         labels: Your own marks, lower-case text.
+        machine_type: What it runs on in the cloud; without effect on this machine.
 
     Raises:
         UsageError: A field that is malformed; the message says which, and what is allowed.
@@ -72,6 +73,7 @@ class BatchSpec:
     region: str | None = None
     runtime_version: str | None = None
     labels: Mapping[str, str] = field(default_factory=dict)
+    machine_type: str | None = None
 
     def __post_init__(self) -> None:
         _check_model(self)

@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
-import os
-import sys
-import tempfile
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -18,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mlhelpers.errors import MissingExtraError, ModelError
+from mlhelpers.frameworks import without_litert_notices
 from mlhelpers.serving.runtimes import Run, check_names, threads, warm_up
 from mlhelpers.serving.runtimes.derived import Found, TensorAsFound, document, is_one_at_a_time, one_at_a_time
 from mlhelpers.serving.runtimes.litert_trial import try_model
@@ -34,7 +32,6 @@ _UNNAMED = "serving_default"
 # a model below this is done before a second thread is awake: the digits' server answers a tenth more with one
 _SMALL_BYTES = 1_000_000
 _DIGEST = "sha256"  # in signature.json: of the model file
-_quiet_lock = threading.Lock()
 
 
 def load(folder: Path, signature: ModelSignature) -> Run:
@@ -114,7 +111,7 @@ def _interpreter(folder: Path, digest: str | None = None) -> Iterator[tuple[Any,
     from ai_edge_litert.interpreter import Interpreter
 
     try:
-        with _without_notices():
+        with without_litert_notices():
             # from memory: the file may be moved or deleted while the model is in use
             content = (folder / _FILE).read_bytes()
             if digest is not None:
@@ -183,21 +180,3 @@ def _by_index(interpreter: Any) -> Callable[..., dict[str, NDArray[Any]]]:
         return {name: interpreter.get_tensor(one["index"]) for name, one in outputs.items()}
 
     return runner
-
-
-@contextmanager
-def _without_notices() -> Iterator[None]:
-    """Keep LiteRT's "INFO: Created … delegate" off the terminal and out of notebooks; anything else is passed on."""
-    with _quiet_lock, tempfile.TemporaryFile() as kept:
-        sys.stderr.flush()
-        saved = os.dup(2)
-        try:
-            os.dup2(kept.fileno(), 2)
-            yield
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            kept.seek(0)
-            for line in kept:
-                if not line.startswith(b"INFO: "):
-                    os.write(2, line)

@@ -33,6 +33,7 @@ from mlhelpers.serving.server.admission import Admission, Deadlines, Limits, tim
 from mlhelpers.serving.server.bodies import GoneError, declared_length, is_gzip, pack, read_body, unpack, wants_gzip
 from mlhelpers.serving.server.catalogue import Catalogue
 from mlhelpers.serving.server.container import Container
+from mlhelpers.serving.server.drain import Drain, Incoming
 from mlhelpers.serving.server.loading import Loader, Served
 from mlhelpers.serving.server.metrics import Metrics, exposition
 from mlhelpers.serving.server.openapi import document
@@ -68,14 +69,15 @@ class _Answer(NamedTuple):
 class _Request:
     """What came, and what has been found out about it."""
 
-    __slots__ = ("began", "headers", "method", "path", "receive", "route", "version")
+    __slots__ = ("began", "headers", "incoming", "method", "path", "receive", "route", "version")
 
     def __init__(self, scope: Scope, receive: Receive) -> None:
         self.began = time.perf_counter()
         self.method: str = scope["method"]
         self.path: str = scope["path"]
         self.headers: dict[bytes, bytes] = dict(scope["headers"])
-        self.receive = receive
+        self.incoming = Incoming(receive)
+        self.receive: Receive = self.incoming
         self.route: Route | None = None
         self.version: Version | None = None
 
@@ -112,6 +114,7 @@ class PredictionApp:
         self._threads = ThreadPoolExecutor(max_workers=4, thread_name_prefix="predict")
         self._loader = Loader(self._threads)
         self._deadlines = Deadlines()
+        self._drain = Drain()
         self._metrics = Metrics()
         self._stopping = False
         self._ready = container is None
@@ -135,6 +138,8 @@ class PredictionApp:
         if route is not None and route.action is Action.PREDICT:
             model, version = (request.version.model, request.version.name) if request.version else ("", "")
             self._metrics.count(model, version, answer.status, time.perf_counter() - request.began)
+        if answer.status != 408 and not await self._drain.read_on(request.incoming, request.headers):
+            answer = answer._replace(headers=[entry for entry in answer.headers if entry != _CLOSE] + [_CLOSE])
         await self._send(send, request, answer)
 
     async def start(self) -> None:

@@ -6,12 +6,12 @@ import zlib
 from collections.abc import Awaitable, Callable, Mapping, MutableMapping
 from typing import Any
 
+from mlhelpers.serving.server.drain import DRAINED_BYTES
 from mlhelpers.serving.server.refusals import RefusedError
 
 __all__ = ["GoneError", "declared_length", "is_gzip", "pack", "read_body", "unpack", "wants_gzip"]
 
 _PACKED_FROM = 16_384  # below this the wire gains less than packing costs
-_DRAINED_BYTES = 32_000_000
 _CLOSE = (b"connection", b"close")
 _GZIP = 31  # zlib's window bits for the gzip form
 
@@ -29,7 +29,7 @@ def declared_length(headers: Mapping[bytes, bytes], max_bytes: int) -> int:
         RefusedError: 413, so much that it is not even read on out of politeness.
     """
     length = int(headers.get(b"content-length", b"0"))
-    if length > _DRAINED_BYTES + max_bytes:
+    if length > DRAINED_BYTES + max_bytes:
         raise _too_long(max_bytes)
     return length
 
@@ -49,7 +49,7 @@ def is_gzip(headers: Mapping[bytes, bytes]) -> bool:
     raise RefusedError(
         415,
         f"The body is packed as {shown!r}; send it plain, or with 'Content-Encoding: gzip'.",
-        [(b"accept-encoding", b"gzip"), _CLOSE],
+        [(b"accept-encoding", b"gzip")],
     )
 
 
@@ -80,7 +80,7 @@ async def _read_parts(message: MutableMapping[str, Any], receive: Receive, max_b
         if message["type"] == "http.disconnect":
             raise GoneError
         size += len(message.get("body", b""))
-        if size > _DRAINED_BYTES:
+        if size > DRAINED_BYTES + max_bytes:
             raise _too_long(max_bytes)
         if size > max_bytes:
             parts.clear()  # read on, so that the sender comes to listen, but keep nothing

@@ -5,6 +5,10 @@
 | AIP_HTTP_PORT | the port; its being there is what makes `mlhelpers serve` such a container |
 | AIP_PREDICT_ROUTE, AIP_HEALTH_ROUTE | the paths of predictions and of the health check, else /predict and /health |
 | AIP_STORAGE_URI | the model's folder, or gs://bucket/path; without it the one that `--model` names |
+| AIP_PROJECT_NUMBER, AIP_REGION | whose credentials fetch the model from the bucket |
+
+A bucket is Cloud Storage where MLHELPERS_BACKEND is vertex, as an uploaded model's containerSpec says it, and a folder
+of the local store otherwise.
 
 There it binds every address and asks for no token: inside the container nobody but the platform can come in, the
 platform has asked callers who they are before it hands a request on, and it has no way to bring a token of ours.
@@ -23,6 +27,7 @@ from pathlib import Path
 
 from mlhelpers.errors import UsageError
 from mlhelpers.serving.registry.exports import find_export
+from mlhelpers.settings import current, home_folder
 
 __all__ = ["HOST", "MODEL", "VARIABLES", "Container", "container_from"]
 
@@ -57,15 +62,24 @@ class Container:
         Raises:
             UsageError: Neither the platform nor the command line says which model.
             ModelError: There is no model at AIP_STORAGE_URI.
+            CloudError: The bucket cannot be read.
         """
         if self.storage:
-            return MODEL, {**folders, MODEL: find_export(self.storage)}
+            return MODEL, {**folders, MODEL: find_export(self._fetched())}
         if len(folders) == 1:
             return next(iter(folders)), dict(folders)
         raise UsageError(
             "AIP_HTTP_PORT is set, so this is a serving container, but which model it serves is not said. Upload the "
             "model with an artifact folder (the platform then sets AIP_STORAGE_URI), or name one: --model NAME=FOLDER."
         )
+
+    def _fetched(self) -> str | Path:
+        """Return where the model lies on this disk: fetched from Cloud Storage, where it is there."""
+        if not self.storage.startswith("gs://") or current().backend != "vertex":
+            return self.storage
+        from mlhelpers.serving.vertex.artifacts import fetch
+
+        return fetch(self.storage, home_folder("container") / MODEL)
 
 
 def container_from(environment: Mapping[str, str]) -> Container | None:

@@ -1,4 +1,4 @@
-"""A prediction server as a process of its own, for notebooks and tests; it never outlives the one who started it."""
+"""A server as a process of its own, for notebooks and tests; it never outlives the one who started it."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
-from typing import IO, Self
+from typing import IO, Self, TypeVar
 
 import requests
 
@@ -20,14 +20,16 @@ from mlhelpers import settings
 from mlhelpers.errors import ModelError, UsageError
 from mlhelpers.serving.server.container import VARIABLES
 
-__all__ = ["ADDRESS_LINE", "RunningServer", "start"]
+__all__ = ["ADDRESS_LINE", "RunningServer", "launch", "start"]
 
-ADDRESS_LINE = "Serving at "  # what `mlhelpers serve` prints before its address
+ADDRESS_LINE = "Serving at "  # what a server prints before its address
 _STOP_S = 8.0
+
+_Running = TypeVar("_Running", bound="RunningServer")
 
 
 class RunningServer:
-    """A prediction server at work.
+    """A server at work.
 
     Leaving its `with` block stops it; so does the end of this process, however it comes about.
 
@@ -103,20 +105,49 @@ def start(
         environment.pop(variable, None)
     if token:
         environment["MLHELPERS_SERVE_TOKEN"] = token  # not an argument, which every user of the machine could read
+    return launch(RunningServer, command, environment, timeout_s, "prediction server", "mlhelpers serve")
+
+
+def launch(
+    kind: Callable[[subprocess.Popen[str], str, IO[bytes]], _Running],
+    command: Sequence[str],
+    environment: Mapping[str, str],
+    timeout_s: float,
+    what: str,
+    by_hand: str,
+) -> _Running:
+    """Start a server's command and wait until it answers on /healthz.
+
+    Args:
+        kind: What is made of the process, its address and its log.
+        command: The command; it prints `ADDRESS_LINE` and stops when its stdin closes.
+        environment: Its environment variables.
+        timeout_s: How long to wait for it, in seconds.
+        what: What the messages call it.
+        by_hand: The command with which a person would start it to see what is wrong.
+
+    Returns:
+        What `kind` made.
+
+    Raises:
+        UsageError: The command was asked wrongly.
+        ModelError: It did not come up; the message has its last words.
+    """
     log = tempfile.TemporaryFile()  # noqa: SIM115  kept open for as long as the server runs
     process = subprocess.Popen(
-        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=environment
+        list(command), stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=log, text=True, env=dict(environment)
     )
     try:
         address = _await_address(process, timeout_s)
         if address is None:
-            raise _failure(process, log, timeout_s)
-        _await_health(process, address, timeout_s)
+            raise _failure(process, log, timeout_s, what)
+        if not _is_healthy(process, address, timeout_s):
+            raise ModelError(f"The {what} at {address} does not answer. Start it by hand to see why:  {by_hand}")
     except BaseException:
         _stop(process)
         log.close()
         raise
-    return RunningServer(process, address, log)
+    return kind(process, address, log)
 
 
 def _await_address(process: subprocess.Popen[str], timeout_s: float) -> str | None:
@@ -145,27 +176,25 @@ def _await_address(process: subprocess.Popen[str], timeout_s: float) -> str | No
             return line.removeprefix(ADDRESS_LINE).split()[0]
 
 
-def _await_health(process: subprocess.Popen[str], address: str, timeout_s: float) -> None:
+def _is_healthy(process: subprocess.Popen[str], address: str, timeout_s: float) -> bool:
     deadline = time.monotonic() + timeout_s
     with requests.Session() as session:
         session.trust_env = False
         while process.poll() is None and time.monotonic() < deadline:
             with contextlib.suppress(requests.RequestException):
                 if session.get(f"{address}/healthz", timeout=5).ok:
-                    return
+                    return True
             time.sleep(0.05)
-    raise ModelError(
-        f"The prediction server at {address} does not answer. Start it by hand to see why:  mlhelpers serve"
-    )
+    return False
 
 
-def _failure(process: subprocess.Popen[str], log: IO[bytes], timeout_s: float) -> Exception:
+def _failure(process: subprocess.Popen[str], log: IO[bytes], timeout_s: float, what: str) -> Exception:
     with contextlib.suppress(subprocess.TimeoutExpired):
         process.wait(1)
     words = _read(log).strip()
     if process.returncode is None:
-        return ModelError(f"The prediction server said nothing for {timeout_s:g} s. Its last words: {words[-2000:]}")
-    text = words.removeprefix("mlhelpers: ")[-2000:] or f"The prediction server ended with code {process.returncode}."
+        return ModelError(f"The {what} said nothing for {timeout_s:g} s. Its last words: {words[-2000:]}")
+    text = words.removeprefix("mlhelpers: ")[-2000:] or f"The {what} ended with code {process.returncode}."
     return UsageError(text) if process.returncode == 2 else ModelError(text)
 
 

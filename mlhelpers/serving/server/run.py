@@ -1,4 +1,4 @@
-"""Bind and run the prediction server in this process; `process` starts one of its own.
+"""Bind and run a server in this process, the prediction server above all; `process` starts one of its own.
 
 Binds 127.0.0.1 unless told otherwise; anything that other machines can reach wants a token. `container` says when that
 is another matter.
@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 from mlhelpers.errors import MissingExtraError, UsageError
 from mlhelpers.serving.server.admission import Limits
@@ -29,9 +29,17 @@ from mlhelpers.serving.server.slow_heads import HeadWatch
 if TYPE_CHECKING:
     import uvicorn
 
-    from mlhelpers.serving.server.app import PredictionApp
-
-__all__ = ["DEFAULT_PORT", "TOKEN_VARIABLE", "bind", "check_token", "serve"]
+__all__ = [
+    "DEFAULT_PORT",
+    "TOKEN_VARIABLE",
+    "Application",
+    "bind",
+    "check_token",
+    "is_loopback",
+    "run_application",
+    "serve",
+    "stop_with_parent",
+]
 
 DEFAULT_PORT = 8501
 TOKEN_VARIABLE = "MLHELPERS_SERVE_TOKEN"  # noqa: S105  the variable's name, no secret
@@ -102,10 +110,44 @@ def serve(
         form=asked,
     )
     listener = bind(host or "127.0.0.1", DEFAULT_PORT if port is None else port)
+    run_application(app, listener, announce, until_stdin_closes=until_stdin_closes)
+
+
+class Application(Protocol):
+    """An ASGI application as it is run here."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer one request."""
+
+    async def start(self) -> None:
+        """Get ready; the event loop runs."""
+
+    def stop(self) -> None:
+        """Take nothing new; what is in the house is finished."""
+
+    def close(self) -> None:
+        """Give everything back; the event loop is over."""
+
+
+def run_application(
+    app: Application,
+    listener: socket.socket,
+    announce: Callable[[str], None],
+    *,
+    until_stdin_closes: bool = False,
+) -> None:
+    """Answer requests until interrupted (Ctrl-C, SIGTERM).
+
+    Args:
+        app: Who answers; it is closed at the end.
+        listener: As `bind` makes it; it is closed at the end.
+        announce: Called with the address once requests are answered.
+        until_stdin_closes: Stop as soon as whoever holds the other end of stdin is gone.
+    """
     logging.basicConfig(stream=sys.stderr, format="%(asctime)s %(levelname)s %(message)s")
     server = _server(app, lambda: announce(_address(listener)))
     if until_stdin_closes:
-        _stop_with_parent(server)
+        stop_with_parent(server)
     try:
         server.run(sockets=[listener])
     except (KeyboardInterrupt, asyncio.CancelledError):
@@ -115,7 +157,7 @@ def serve(
         listener.close()
 
 
-def _server(app: PredictionApp, announce: Callable[[], None]) -> uvicorn.Server:
+def _server(app: Application, announce: Callable[[], None]) -> uvicorn.Server:
     """Set uvicorn up: bare, since each layer around the application costs every request."""
     import uvicorn
 
@@ -165,7 +207,7 @@ def check_token(host: str, token: str | None) -> None:
     """
     if token is not None and not (token.isascii() and token.isprintable() and " " not in token):
         raise UsageError("The token has characters that an HTTP header cannot carry; use letters, digits and signs.")
-    if token is None and not _is_loopback(host):
+    if token is None and not is_loopback(host):
         raise UsageError(
             f"Binding {host!r} lets other machines in, and that wants a token: set {TOKEN_VARIABLE} (or --token), "
             "or leave --host out to serve this machine alone."
@@ -210,7 +252,8 @@ def _address(listener: socket.socket) -> str:
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
 
-def _is_loopback(host: str) -> bool:
+def is_loopback(host: str) -> bool:
+    """Tell whether only this machine reaches what is bound to this address."""
     if host == "localhost":
         return True
     try:
@@ -219,7 +262,7 @@ def _is_loopback(host: str) -> bool:
         return False
 
 
-def _stop_with_parent(server: object) -> None:
+def stop_with_parent(server: object) -> None:
     """End this process when its parent is gone, however that came about: then the kernel closes our stdin.
 
     A process that the parent forked may hold the other end as well, so the parent's id is watched too.

@@ -464,8 +464,8 @@ def test_a_malformed_handle_is_refused_with_the_form(handle: str) -> None:
 
 
 def test_a_backend_that_is_not_there_is_refused() -> None:
-    with pytest.raises(UsageError, match=r"There is no backend 'vertex'. Known: local."):
-        jobs.attach("vertex://project/region/1")
+    with pytest.raises(UsageError, match=r"There is no backend 'moon'. Known: local, vertex."):
+        jobs.attach("moon://project/region/1")
 
 
 def test_the_backend_in_force_is_the_settings() -> None:

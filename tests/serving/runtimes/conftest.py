@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 from foreign_model import Foreign
+from shared_files import made_once
 
 from mlhelpers.datasets import iris
 
@@ -22,10 +23,12 @@ _HERE = Path(__file__).resolve().parent
 @pytest.fixture(scope="session")
 def foreign_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Return the folder with one folder per kind; tests only read it."""
-    folder = tmp_path_factory.getbasetemp() / "foreign_models"
-    maker = str(_HERE / "make_foreign_models.py")
-    subprocess.run([sys.executable, maker, str(folder)], check=True, capture_output=True, timeout=240)
-    return folder
+
+    def make(folder: Path) -> None:
+        command = [sys.executable, str(_HERE / "make_foreign_models.py"), str(folder)]
+        subprocess.run(command, check=True, capture_output=True, timeout=240)
+
+    return made_once(tmp_path_factory, "foreign_models", make)
 
 
 @pytest.fixture

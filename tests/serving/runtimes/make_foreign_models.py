@@ -15,9 +15,13 @@ from typing import Any
 os.environ["TF_CPP_MIN_LOG_LEVEL"] = "3"
 os.environ["KERAS_BACKEND"] = "tensorflow"
 
-import keras
 import numpy as np
-import tensorflow as tf
+
+from mlhelpers.frameworks import hidden
+
+with hidden(("jax", "sklearn")):  # their imports take seconds, and nothing here needs them
+    import keras
+    import tensorflow as tf
 
 V1 = tf.compat.v1
 DRAW = np.random.default_rng(11)
@@ -281,7 +285,7 @@ def tables(folder: Path) -> None:
 
 def main(folder: Path) -> None:
     """Write everything."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     keras.utils.set_random_seed(5)
     saved_models(folder)
     first_tensorflow(folder)

@@ -6,13 +6,16 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 _MAKE = """
 import sys
 from pathlib import Path
-import keras, tensorflow as tf
+from mlhelpers.frameworks import import_tensorflow
+tf = import_tensorflow()
+import keras
 folder = Path(sys.argv[1])
 model = keras.Sequential([keras.Input((2000,), name="x"), keras.layers.Dense(8000), keras.layers.Dense(1, name="y")])
 for name in ("litert", "keras"):
@@ -41,9 +44,9 @@ for _ in range(4):
 print(json.dumps(seen))
 """
 
-# a server keeps what it loaded out of the garbage collector's sight
+# a server keeps what it loaded out of the garbage collector's sight; in the same process, which has TensorFlow already
 _SERVED = """
-import asyncio, json, sys, psutil
+import asyncio
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from mlhelpers import serving
@@ -52,18 +55,18 @@ from mlhelpers.serving.server.loading import Loader
 store = serving.ModelStore(Path(sys.argv[2]))
 store.create_model("Large")
 catalogue = Catalogue(store)
-seen = []
+served = []
 async def rounds():
     loader = Loader(ThreadPoolExecutor(1))
     for number in range(4):
         store.create_version("Large", f"v{number}", sys.argv[1])
         (await loader.open(catalogue.find("Large", f"v{number}"), 120)).model.predict([[0.0] * 2000])
-        seen.append(psutil.Process().memory_info().rss / 10**6)
+        served.append(resident())
         store.delete_version("Large", f"v{number}")
         while loader.loaded():
             await asyncio.sleep(0.1)
 asyncio.run(rounds())
-print(json.dumps(seen))
+print(json.dumps(served))
 """
 
 
@@ -74,24 +77,25 @@ def large_models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-@pytest.mark.parametrize("runtime", ["litert", "savedmodel", "keras"])
-def test_a_large_model_leaves_nothing_behind(large_models: Path, runtime: str) -> None:
-    command = [sys.executable, "-c", _ROUNDS, str(large_models / runtime)]
-
+@pytest.fixture(scope="module", params=["litert", "savedmodel", "keras"])
+def seen(request: pytest.FixtureRequest, large_models: Path, tmp_path_factory: pytest.TempPathFactory) -> list[Any]:
+    """Return what a process of its own saw of its memory: loading by itself, and then through a server's loader."""
+    store = tmp_path_factory.mktemp("large_store")
+    command = [sys.executable, "-c", _ROUNDS + _SERVED, str(large_models / request.param), str(store)]
     done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
+    return [json.loads(line) for line in done.stdout.splitlines()[-2:]]
 
-    rounds = json.loads(done.stdout.splitlines()[-1])
+
+def test_a_large_model_leaves_nothing_behind(seen: list[Any]) -> None:
+    rounds = seen[0]
+
     settled = rounds[0][1]
     for held, after in rounds[1:]:
         assert held - settled > 0.8 * _WEIGHTS_MB  # it was really there
         assert after - settled < 0.15 * _WEIGHTS_MB, rounds
 
 
-@pytest.mark.parametrize("runtime", ["savedmodel", "keras"])
-def test_a_server_gives_back_the_versions_that_were_deleted(large_models: Path, runtime: str, tmp_path: Path) -> None:
-    command = [sys.executable, "-c", _SERVED, str(large_models / runtime), str(tmp_path / "store")]
+def test_a_server_gives_back_the_versions_that_were_deleted(seen: list[Any]) -> None:
+    held = seen[1]
 
-    done = subprocess.run(command, check=True, capture_output=True, text=True, timeout=240)
-
-    held = json.loads(done.stdout.splitlines()[-1])
     assert held[-1] - held[0] < 0.5 * _WEIGHTS_MB, held

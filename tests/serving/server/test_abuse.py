@@ -34,7 +34,9 @@ from mlhelpers.serving.signature import parse_signature
 
 HALF = [0.5] * 784
 GOOD = json.dumps({"instances": [HALF]}).encode()
-PREDICT = ("/v1/models/tiny:predict", "/v1/projects/p/locations/l/endpoints/tiny:predict")
+FORM = "/api/predict"
+FORM_BODY = b'{"baby_gender":"male","mother_age":26,"plurality":"1","gestation_weeks":39}'
+PREDICT = ("/v1/models/tiny:predict", "/v1/projects/p/locations/l/endpoints/tiny:predict", FORM)
 _FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
@@ -42,7 +44,7 @@ _FEW = settings(max_examples=150, deadline=None, suppress_health_check=[HealthCh
 def target(tiny_export: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[RunningServer]:
     """Return a server of this module's own, which has to be whole at the end."""
     with our_settings.using(home=tmp_path_factory.mktemp("abused")):
-        server = serving.start(models={"tiny": tiny_export})
+        server = serving.start(models={"tiny": tiny_export, "babyweight": tiny_export})  # whom the form asks
     with server:
         yield server
         assert ask(server.address, "POST", PREDICT[0], GOOD).status == 200
@@ -67,10 +69,10 @@ class _Line:
         raise AssertionError(f"no answer: {body[:200]!r}")
 
 
-def _check(status: int, answer: bytes, body: bytes, export: Path) -> None:
+def _check(status: int, answer: bytes, body: bytes, export: Path, predicted: str = "predictions") -> None:
     assert status in (200, 400, 404, 408, 413, 415, 429), (status, answer[:300], body[:300])
     document = json.loads(answer)
-    assert ("predictions" in document) == (status == 200)
+    assert (predicted in document) == (status == 200)
     assert ("error" in document) == (status != 200)
     assert len(answer) < 5000 or status == 200
     for secret in (str(export), str(export.parent), "Traceback", "site-packages"):
@@ -205,8 +207,9 @@ def _bodies(seed: int) -> Iterator[tuple[bytes, dict[str, str]]]:
         b"true",
         b"null",
     ]
+    whole = [GOOD, b'{"instances":[{"pixels":[1,2]},{"inputs":[0.5]}]}', b'{"instances":[]}', FORM_BODY]
     while True:
-        body = bytearray(draw.choice([GOOD, b'{"instances":[{"pixels":[1,2]},{"inputs":[0.5]}]}', b'{"instances":[]}']))
+        body = bytearray(draw.choice(whole))
         for _ in range(draw.randrange(4)):
             at = draw.randrange(len(body) + 1)
             kind = draw.randrange(7)
@@ -243,10 +246,11 @@ def _fuzz(target: RunningServer, export: Path, seed: int, count: int, until: flo
         if done == count or time.monotonic() > until:
             break
         began = time.monotonic()
-        status, answer = line.send(PREDICT[done % 2], body, headers)
+        path = PREDICT[done % len(PREDICT)]
+        status, answer = line.send(path, body, headers)
         assert time.monotonic() - began < 10
-        _check(status, answer, body, export)
-        answered += status == 200
+        _check(status, answer, body, export, "result" if path == FORM else "predictions")
+        answered += status == 200 and path != FORM
         done += 1
     assert answered > done // 100  # some are still whole: else the fuzzer only knocks at the door
     return done

@@ -212,8 +212,8 @@ def send(address: str, items: object, **headers: str) -> Answer:
 
 
 @pytest.mark.parametrize("name", SMALL)
-def test_the_models_of_each_framework_answer_the_form(name: str, shards: Path, tmp_path: Path) -> None:
-    export = trained(name, shards, tmp_path)
+def test_the_models_of_each_framework_answer_the_form(name: str, shards: Path, babies: Path, tmp_path: Path) -> None:
+    export = babies if name == "babyweight_sklearn" else trained(name, shards, tmp_path)
     with serving.start(models={"babyweight": export}) as server:
         offered = json.loads(ask(server.address, "GET", "/api/form").body)
         said = send(server.address, {**BOY, "baby_gender": "unknown", "plurality": "2"})
