@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import psutil
+from packaging.requirements import Requirement
 from tabulate import tabulate
 
 from mlhelpers import datasets, settings
@@ -31,11 +32,16 @@ _DISK_GB = 2.0
 _EXTRAS = {
     "data": "data sets",
     "train": "training",
+    "tune": "studies",
     "serve": "serving",
+    "frameworks": "other frameworks",
+    "detect": "object detection",
     "notebooks": "notebooks and widgets",
-    "cloud": "cloud (optional)",
+    "vertex": "Vertex AI (optional)",
+    "emulator": "its emulator (optional)",
+    "bigquery": "BigQuery (optional)",
 }
-_OPTIONAL = ("cloud",)
+_OPTIONAL = ("vertex", "emulator", "bigquery")
 # the same package under another name
 _TWINS = {"tensorflow": ("tensorflow-cpu", "tensorflow-macos", "tf-nightly")}
 
@@ -172,13 +178,11 @@ def _requirements(extra: str) -> list[tuple[str, str]]:
         lines = importlib.metadata.requires("mlhelpers") or []
     except importlib.metadata.PackageNotFoundError:
         lines = []
-    pairs = []
-    for line in lines:
-        requirement, _, marker = line.partition(";")
-        parsed = re.match(r"\s*([A-Za-z0-9._-]+)\s*(?:>=\s*([\w.]+))?", requirement)
-        if parsed and re.search(rf"extra == ['\"]{extra}['\"]", marker):
-            pairs.append((parsed[1], parsed[2] or "0"))
-    return pairs
+    asked = [Requirement(line) for line in lines]
+    # a line of this extra, and for this system: what another one needs is not lacking here
+    asked = [one for one in asked if one.marker and one.marker.evaluate({"extra": extra})]
+    asked = [one for one in asked if one.marker and not one.marker.evaluate({"extra": ""})]
+    return [(one.name, next((bound.version for bound in one.specifier), "0")) for one in asked]
 
 
 def _installed(name: str) -> str | None:

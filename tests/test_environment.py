@@ -87,7 +87,7 @@ def test_what_the_offline_notebooks_do_not_need_is_only_a_note(monkeypatch: pyte
 
     report = environment.check()
 
-    assert next(finding for finding in report.findings if finding.check.startswith("cloud")).state == "note"
+    assert next(finding for finding in report.findings if finding.check.startswith("Vertex AI")).state == "note"
     assert report.is_ready
 
 
