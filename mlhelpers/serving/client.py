@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import requests
@@ -15,17 +14,16 @@ from mlhelpers.serving.encoding import REQUEST_BYTES, beside_instances, spans, t
 from mlhelpers.serving.frames import Frame, place_in, predict_frame
 from mlhelpers.serving.patience import ask_patiently
 from mlhelpers.serving.registry.resources import UnknownModelError, check_name
-from mlhelpers.serving.signature import ModelSignature, parse_signature
+from mlhelpers.serving.remote import TIMEOUT_S, RemotePredictor, time_limit
 
 __all__ = ["DEFAULT_ADDRESS", "HttpPredictor", "connected"]
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8501"
-_TIMEOUT_S = 60.0
 _COMPRESSED_BYTES = 16_384  # from here on a body is compressed: over a network, not within this machine
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 
-class HttpPredictor:
+class HttpPredictor(RemotePredictor):
     """A model behind a prediction server.
 
     Where the server is busy, still loading, or hangs up, it is asked again, within the time limit.
@@ -34,21 +32,20 @@ class HttpPredictor:
     """
 
     def __init__(
-        self, model: str, version: str | None, address: str, *, token: str | None = None, timeout_s: float = _TIMEOUT_S
+        self, model: str, version: str | None, address: str, *, token: str | None = None, timeout_s: float = TIMEOUT_S
     ) -> None:
-        self.model = model
-        self.version = version
+        session = requests.Session()
+        super().__init__(model, version, session, f"over HTTP, {address}")
         self.address = address
         self._timeout_s = timeout_s
         path = f"/v1/models/{quote(model)}" + (f"/versions/{quote(version)}" if version else "")
         self._url = address + path
         self._is_near = urlsplit(address).hostname in _LOOPBACK
-        self._session: requests.Session | None = requests.Session()
         if self._is_near:
-            self._session.trust_env = False  # a proxy of the environment has no way to this machine's own loopback
-            self._session.headers["Accept-Encoding"] = "identity"  # packing costs more than the way
+            session.trust_env = False  # a proxy of the environment has no way to this machine's own loopback
+            session.headers["Accept-Encoding"] = "identity"  # packing costs more than the way
         if token:
-            self._session.headers["Authorization"] = f"Bearer {token}"
+            session.headers["Authorization"] = f"Bearer {token}"
         self._signature: dict[str, Any] | None = None
 
     @property
@@ -117,9 +114,6 @@ class HttpPredictor:
 
         return predict_frame(frame, self._model_signature(), ask, signature_name, key)
 
-    def _model_signature(self) -> ModelSignature:
-        return parse_signature(self.signature)
-
     def _predict(self, instances: bytes, beside: bytes) -> list[dict[str, Any]]:
         predictions: list[dict[str, Any]] = self._ask("POST", ":predict", b'{"instances":' + instances + beside + b"}")[
             "predictions"
@@ -138,12 +132,6 @@ class HttpPredictor:
         middle = (start + stop) // 2
         first = self._predict_span(encoded, start, middle, beside)
         return first + self._predict_span(encoded, middle, stop, beside)
-
-    def close(self) -> None:
-        """Close the connection; closing twice is fine."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
 
     def _ask(self, method: str, suffix: str, body: bytes | None = None) -> dict[str, Any]:
         try:
@@ -169,9 +157,7 @@ class HttpPredictor:
         return document
 
     def _send(self, method: str, suffix: str, body: bytes | None) -> requests.Response:
-        session = self._session
-        if session is None:
-            raise ModelError(f"The predictor of {self.model!r} is closed. Connect again.")
+        session = self._opened()
         headers = {"Content-Type": "application/json"} if body else {}
         if body and not self._is_near and len(body) >= _COMPRESSED_BYTES:
             body = gzip.compress(body, compresslevel=1, mtime=0)
@@ -183,18 +169,6 @@ class HttpPredictor:
             )
 
         return ask_patiently(send, self._timeout_s)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        name = self.model + (f"/{self.version}" if self.version else "")
-        return f"<Predictor {name}: {'closed' if self._session is None else f'over HTTP, {self.address}'}>"
 
 
 def connected(
@@ -228,9 +202,7 @@ def connected(
     address = (address or DEFAULT_ADDRESS).rstrip("/")
     if urlsplit(address).scheme not in ("http", "https") or not urlsplit(address).hostname:
         raise UsageError(f"{address!r} is no address of a server; it looks like {DEFAULT_ADDRESS}.")
-    if timeout_s is not None and not timeout_s > 0:
-        raise UsageError(f"timeout_s={timeout_s!r} is refused. Give the seconds to wait for an answer, over 0.")
-    predictor = HttpPredictor(model, version, address, token=token, timeout_s=timeout_s or _TIMEOUT_S)
+    predictor = HttpPredictor(model, version, address, token=token, timeout_s=time_limit(timeout_s))
     try:
         _ = predictor.signature
     except BaseException:

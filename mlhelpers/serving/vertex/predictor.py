@@ -11,8 +11,7 @@ Over protobuf's JSON all numbers are doubles: what the signature calls an intege
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 import requests
 
@@ -25,7 +24,7 @@ from mlhelpers.serving.frames import Frame, place_in, predict_frame
 from mlhelpers.serving.patience import ask_patiently
 from mlhelpers.serving.registry.reading import unknown
 from mlhelpers.serving.registry.resources import UnknownModelError, check_name
-from mlhelpers.serving.signature import ModelSignature, parse_signature
+from mlhelpers.serving.remote import TIMEOUT_S, RemotePredictor, time_limit
 from mlhelpers.serving.vertex import answers, lookups
 from mlhelpers.serving.vertex.making import ROLE
 from mlhelpers.serving.vertex.names import endpoint_number
@@ -33,10 +32,8 @@ from mlhelpers.serving.vertex.records import deployed_versions
 
 __all__ = ["VertexPredictor", "connected"]
 
-_TIMEOUT_S = 60.0
 
-
-class VertexPredictor:
+class VertexPredictor(RemotePredictor):
     """A model behind a Vertex AI endpoint.
 
     Where the endpoint is busy, or hangs up, it is asked again, within the time limit.
@@ -44,7 +41,7 @@ class VertexPredictor:
     Taught in notebook 08.
     """
 
-    def __init__(self, endpoint: Any, version: str | None, where: Place, timeout_s: float = _TIMEOUT_S) -> None:
+    def __init__(self, endpoint: Any, version: str | None, where: Place, timeout_s: float = TIMEOUT_S) -> None:
         """Open a predictor; `connected` checks first what it is given.
 
         Args:
@@ -55,8 +52,11 @@ class VertexPredictor:
         """
         from google.auth.transport.requests import AuthorizedSession
 
-        self.model = endpoint.display_name
-        self.version = version
+        session: requests.Session = AuthorizedSession(  # type: ignore[no-untyped-call]
+            credentials(where),
+            refresh_status_codes=() if where.is_here else (401,),  # nobody can be refreshed there
+        )
+        super().__init__(endpoint.display_name, version, session, f"on Vertex AI, {endpoint.name}")
         self.endpoint = endpoint.name
         self._deployed = {one.id: one for one in endpoint.deployed_models}
         self._number = deployed_versions(endpoint).get(version or "", "")
@@ -64,12 +64,8 @@ class VertexPredictor:
         self._timeout_s = timeout_s
         host = endpoint.dedicated_endpoint_dns if endpoint.dedicated_endpoint_enabled else where.host
         self._url = f"{where.scheme}://{host or where.host}/v1/{endpoint.name}"
-        self._session: requests.Session | None = AuthorizedSession(  # type: ignore[no-untyped-call]
-            credentials(where),
-            refresh_status_codes=() if where.is_here else (401,),  # nobody can be refreshed there
-        )
         if where.is_here:
-            self._session.trust_env = False  # a proxy of the environment has no way to this machine's own loopback
+            session.trust_env = False  # a proxy of the environment has no way to this machine's own loopback
         self._signature: dict[str, Any] | None = None
         self._dtypes: dict[str, str] | None = None
         self._answered: dict[str, str] = {}
@@ -151,9 +147,6 @@ class VertexPredictor:
 
         return predict_frame(frame, model, ask, signature_name, key)
 
-    def _model_signature(self) -> ModelSignature:
-        return parse_signature(self.signature)
-
     def _predict_span(
         self, encoded: Sequence[bytes], start: int, stop: int, name: str | None, parameters: Mapping[str, Any] | None
     ) -> list[dict[str, Any]]:
@@ -205,9 +198,7 @@ class VertexPredictor:
         return answers.artifacts_of(self._place, deployed)
 
     def _send(self, method: str, body: bytes) -> requests.Response:
-        session = self._session
-        if session is None:
-            raise ModelError(f"The predictor of {self.model!r} is closed. Connect again.")
+        session = self._opened()
         headers = {"Content-Type": "application/json"}
 
         def send(seconds: float) -> requests.Response:
@@ -226,24 +217,6 @@ class VertexPredictor:
                     f"The endpoint of {self.model!r} cannot be reached at {self._place.host}. Look at your connection "
                     "and try again."
                 ) from error
-
-    def close(self) -> None:
-        """Close the connection; closing twice is fine. What is deployed stays, and costs money as before."""
-        if self._session is not None:
-            self._session.close()
-            self._session = None
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self.close()
-
-    def __repr__(self) -> str:
-        name = self.model + (f"/{self.version}" if self.version else "")
-        return f"<Predictor {name}: {'closed' if self._session is None else f'on Vertex AI, {self.endpoint}'}>"
 
 
 def connected(
@@ -278,8 +251,7 @@ def connected(
             "address and token belong to a prediction server; Vertex AI's are in the settings. Leave them out, or "
             "write backend='http'."
         )
-    if timeout_s is not None and not timeout_s > 0:
-        raise UsageError(f"timeout_s={timeout_s!r} is refused. Give the seconds to wait for an answer, over 0.")
+    seconds = time_limit(timeout_s)
     if version is not None:
         check_name("version", version)
     here = place()
@@ -300,7 +272,7 @@ def connected(
                 "name a version. Connect without one, or give it all:  "
                 f"mlhelpers versions set-default {version} --model {model} --backend vertex"
             )
-    return VertexPredictor(endpoint, version, here, timeout_s or _TIMEOUT_S)
+    return VertexPredictor(endpoint, version, here, seconds)
 
 
 def _endpoint(here: Place, model: str) -> Any:
